@@ -1,0 +1,80 @@
+//! ExternalSecret → Secret, as External Secrets Operator 2.9 does it: the first slice.
+//!
+//! Here today: the stores of the fake provider, `data` and `dataFrom.extract`, creation policy Owner, deletion policy
+//! Retain, refresh by interval. Everything else is refused with a condition that names the field.
+
+mod data;
+mod failure;
+mod hash;
+mod refresh;
+mod report;
+mod store;
+mod target;
+
+pub use failure::Failure;
+pub use hash::{data_hash, object_version, owner_hash};
+pub use refresh::{Due, due, go_duration};
+pub use report::{Report, Success, report};
+pub use target::{DATA_HASH, FINALIZER, MANAGED, field_manager};
+
+use sealops_crds::ExternalSecret;
+use sealops_crds::external_secret::CreationPolicy;
+
+use crate::object::{ClusterReader, ObjectKey};
+use crate::outcome::Outcome;
+
+/// Returns the name of the Secret to write.
+pub fn target_name(external: &ExternalSecret) -> &str {
+    let named = external.spec.target.as_ref().and_then(|target| target.name.as_deref()).filter(|name| !name.is_empty());
+    named.or(external.metadata.name.as_deref()).unwrap_or_default()
+}
+
+/// Fetches, and decides what to write. `now` is in seconds since 1970.
+///
+/// An outcome without changes that is not [`Due::Now`] means that nothing was fetched either.
+///
+/// # Errors
+/// Returns why the Secret cannot be written.
+pub async fn reconcile(
+    external: &ExternalSecret,
+    reader: &dyn ClusterReader,
+    now: i64,
+) -> Result<(Outcome, Due), Failure> {
+    let key = ObjectKey::of(&external.metadata);
+    supported(external)?;
+    let objects = reader.in_namespace(&key.namespace);
+    let existing = objects.secret(target_name(external)).await.map_err(|error| Failure::read(&error))?;
+    let due = due(external, now)?;
+    if due != Due::Now && existing.as_ref().is_some_and(target::is_valid) {
+        return Ok((Outcome { changes: Vec::new(), again: due.wait() }, due));
+    }
+    let values = data::fetch(external, reader, objects.as_ref()).await?;
+    let again = refresh::interval(external)?;
+    if values.is_empty() {
+        return Ok((Outcome { changes: Vec::new(), again }, Due::Now));
+    }
+    let changes = target::decide(external, values, existing)?.into_iter().collect();
+    Ok((Outcome { changes, again }, Due::Now))
+}
+
+/// Refuses what this version does not do, by field.
+fn supported(external: &ExternalSecret) -> Result<(), Failure> {
+    let spec = &external.spec;
+    let target = spec.target.clone().unwrap_or_default();
+    let owner = target.creation_policy.as_ref().is_none_or(|policy| *policy == CreationPolicy::Owner);
+    let retain = target.deletion_policy.as_ref().is_none_or(|policy| policy.as_str() == "Retain");
+    for (is_used, field) in [
+        (!owner, "spec.target.creationPolicy other than Owner"),
+        (!retain, "spec.target.deletionPolicy other than Retain"),
+        (target.template.is_some(), "spec.target.template"),
+        (target.manifest.is_some(), "spec.target.manifest"),
+        (spec.sync_windows.is_some(), "spec.syncWindows"),
+        (spec.data_from.iter().any(|entry| entry.find.is_some()), "spec.dataFrom[].find"),
+        (spec.data_from.iter().any(|entry| !entry.rewrite.is_empty()), "spec.dataFrom[].rewrite"),
+    ] {
+        if is_used {
+            return Err(Failure::unsupported(field));
+        }
+    }
+    Ok(())
+}

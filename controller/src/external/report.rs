@@ -1,0 +1,74 @@
+//! Status and events from the result.
+
+use sealops_crds::external_secret::{Binding, ExternalSecretStatus};
+use sealops_crds::{Condition, ExternalSecret};
+
+use super::{Failure, object_version, target_name};
+use crate::outcome::{Change, Event};
+
+/// What to tell others about a reconcile.
+#[derive(Debug, PartialEq)]
+pub struct Report {
+    /// The new status, or `None` where the stored one is true already.
+    pub status: Option<ExternalSecretStatus>,
+    /// The event, or `None` where nothing happened.
+    pub event: Option<Event>,
+}
+
+/// A successful reconcile.
+pub struct Success<'a> {
+    /// Whether values were fetched.
+    pub fetched: bool,
+    /// The change that was made.
+    pub change: Option<&'a Change>,
+    /// Whether the provider had nothing at all.
+    pub empty: bool,
+}
+
+/// Compares the result with the stored status. `now` is RFC 3339.
+pub fn report(external: &ExternalSecret, result: Result<&Success<'_>, &Failure>, now: &str) -> Report {
+    let stored = external.status.clone().unwrap_or_default();
+    let (condition, event) = match result {
+        Ok(success) if !success.fetched => return Report { status: None, event: None },
+        Ok(success) => {
+            let message =
+                if success.empty { "secret retained due to DeletionPolicy=Retain" } else { "secret synced" };
+            let event = success.change.map(|change| match change {
+                Change::Create(_) => Event::normal("Created", "secret created"),
+                Change::Replace(_) => Event::normal("Updated", "secret updated"),
+            });
+            (("True", "SecretSynced", message.to_owned()), event)
+        }
+        Err(failure) => {
+            let event = Event::warning("UpdateFailed", failure.cause.clone());
+            (("False", "SecretSyncedError", failure.message.clone()), Some(event))
+        }
+    };
+    let mut status = ExternalSecretStatus {
+        conditions: with_ready(&stored.conditions, condition, now),
+        ..stored.clone()
+    };
+    if result.is_ok_and(|success| success.fetched) {
+        status.refresh_time = Some(now.to_owned());
+        status.synced_resource_version = Some(object_version(external));
+    }
+    if result.is_ok_and(|success| !success.empty) {
+        status.binding = Some(Binding { name: target_name(external).to_owned() });
+    }
+    let changed = status != stored;
+    Report { status: Some(status).filter(|_| changed), event: event.filter(|event| changed || !event.warning) }
+}
+
+fn with_ready(stored: &[Condition], (word, reason, message): (&str, &str, String), now: &str) -> Vec<Condition> {
+    let before = stored.iter().find(|condition| condition.type_ == "Ready");
+    let since = before.filter(|before| before.status == word).and_then(|before| before.last_transition_time.clone());
+    let ready = Condition {
+        type_: "Ready".to_owned(),
+        status: word.to_owned(),
+        reason: Some(reason.to_owned()),
+        message: Some(message),
+        last_transition_time: Some(since.unwrap_or_else(|| now.to_owned())),
+    };
+    let others = stored.iter().filter(|condition| condition.type_ != "Ready").cloned();
+    std::iter::once(ready).chain(others).collect()
+}

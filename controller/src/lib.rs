@@ -1,0 +1,16 @@
+//! The sealops controller: unseals Sealed Secrets, syncs External Secrets, and keeps their targets true.
+
+#![forbid(unsafe_code)]
+
+pub mod directory;
+pub mod external;
+pub mod object;
+pub mod outcome;
+pub mod sealed;
+
+#[cfg(feature = "cluster")]
+pub mod cluster;
+
+/// Annotation on a SealedSecret that names the key which sealed it: a hint, written by `sealops seal`, never trusted.
+/// Upstream's controller ignores it.
+pub const HINT_ANNOTATION: &str = "sealops.io/sealing-key";

@@ -1,0 +1,189 @@
+//! From a SealedSecret to the Secret that it describes: pure, and all the RSA work.
+
+use std::collections::BTreeMap;
+
+use sealops_crds::sealed_secret::{self as names, SealedSecret};
+use sealops_crds::{Metadata, OwnerReference};
+use sealops_crypto::sealing::{Fingerprint, Label, Scope, SealingKeyRing};
+use sealops_formats::{Plaintext, base64, manifest};
+
+use super::Failure;
+use crate::object::SecretObject;
+
+/// How objects are opened.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenOptions {
+    /// Whether the deprecated field `spec.data` (kubeseal before 0.7) is opened; upstream's default is yes.
+    pub accept_v1_data: bool,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { accept_v1_data: true }
+    }
+}
+
+/// An opened object.
+#[derive(Debug)]
+pub struct Opened {
+    /// The Secret as it shall be where there is none yet.
+    pub secret: SecretObject,
+    /// The key that opened the values (of several the first that was needed); `None` without values.
+    pub key: Option<Fingerprint>,
+    /// RSA private operations that this took.
+    pub rsa_operations: usize,
+}
+
+/// Returns the scope that an object's own annotations choose. Only the exact text `true` counts.
+pub fn scope_of(annotations: &BTreeMap<String, String>) -> Scope {
+    let is_set = |name| annotations.get(name).is_some_and(|value| value == names::TRUE);
+    if is_set(names::CLUSTER_WIDE) {
+        Scope::ClusterWide
+    } else if is_set(names::NAMESPACE_WIDE) {
+        Scope::NamespaceWide
+    } else {
+        Scope::Strict
+    }
+}
+
+/// Opens every value, all or nothing.
+///
+/// # Errors
+/// Returns every entry that does not open, with its reason.
+pub fn open(
+    sealed: &SealedSecret,
+    keys: &SealingKeyRing,
+    hint: Option<&Fingerprint>,
+    options: OpenOptions,
+) -> Result<Opened, Failure> {
+    let metadata = &sealed.metadata;
+    let (Some(namespace), Some(name)) = (metadata.namespace.as_deref(), metadata.name.as_deref()) else {
+        return Err(Failure::unseal("the object has no name or no namespace"));
+    };
+    let label = Label::for_secret(scope_of(metadata.annotations()), namespace, name);
+    let mut opener = Opener { keys, label, key: hint.cloned(), used: None, rsa_operations: 0 };
+    let mut secret = match &sealed.spec.data {
+        Some(data) => old_format(sealed, data, &mut opener, options)?,
+        None => current_format(sealed, &mut opener)?,
+    };
+    secret.metadata.name = Some(name.to_owned());
+    secret.metadata.namespace = Some(namespace.to_owned());
+    secret.metadata.owner_references = owner(sealed).into_iter().collect();
+    Ok(Opened { secret, key: opener.used, rsa_operations: opener.rsa_operations })
+}
+
+struct Opener<'a> {
+    keys: &'a SealingKeyRing,
+    label: Label,
+    /// Tried first: the hint, then whatever opened the value before.
+    key: Option<Fingerprint>,
+    used: Option<Fingerprint>,
+    rsa_operations: usize,
+}
+
+impl Opener<'_> {
+    fn value(&mut self, text: &str) -> Result<Plaintext, String> {
+        let sealed = base64::decode(text.as_bytes()).map_err(|error| error.to_string())?;
+        match self.keys.unseal(&self.label, sealed.expose(), self.key.as_ref()) {
+            Ok(unsealed) => {
+                self.rsa_operations += unsealed.rsa_operations;
+                self.used.get_or_insert_with(|| unsealed.key.clone());
+                self.key = Some(unsealed.key);
+                Ok(unsealed.value)
+            }
+            Err(error) => {
+                self.rsa_operations += error.rsa_operations;
+                Err(error.to_string())
+            }
+        }
+    }
+}
+
+fn current_format(sealed: &SealedSecret, opener: &mut Opener<'_>) -> Result<SecretObject, Failure> {
+    let template = &sealed.spec.template;
+    let mut secret = SecretObject {
+        metadata: without_server_fields(template.metadata.clone().unwrap_or_default()),
+        type_: template.type_.clone().filter(|type_| !type_.is_empty()),
+        immutable: template.immutable,
+        data: BTreeMap::new(),
+    };
+    let mut failures = Vec::new();
+    for (entry, text) in &sealed.spec.encrypted_data {
+        match opener.value(text) {
+            Ok(value) => {
+                secret.data.insert(entry.clone(), value);
+            }
+            Err(problem) => failures.push((entry.clone(), problem)),
+        }
+    }
+    for (entry, text) in template.data.iter().flatten() {
+        match text {
+            Some(text) if text.contains("{{") => {
+                failures.push((entry.clone(), "template actions are not supported yet".to_owned()));
+            }
+            Some(text) => {
+                secret.data.entry(entry.clone()).or_insert_with(|| text.as_str().into());
+            }
+            None => {
+                secret.data.remove(entry);
+            }
+        }
+    }
+    if failures.is_empty() { Ok(secret) } else { Err(Failure::entries(failures)) }
+}
+
+/// `spec.data`: one sealed value that holds a whole Secret.
+fn old_format(
+    sealed: &SealedSecret,
+    data: &str,
+    opener: &mut Opener<'_>,
+    options: OpenOptions,
+) -> Result<SecretObject, Failure> {
+    if !sealed.spec.encrypted_data.is_empty() {
+        return Err(Failure::unseal(
+            "cannot use the field 'encryptedData' and the deprecated field 'data' at the same time",
+        ));
+    }
+    if !options.accept_v1_data {
+        return Err(Failure::unseal("using deprecated 'data' field, use 'encryptedData' or flip the feature flag"));
+    }
+    let text = opener.value(data).map_err(Failure::unseal)?;
+    let broken = || Failure::unseal("the sealed value is not one Secret in JSON or YAML");
+    let mut documents = manifest::parse(text.expose()).map_err(|_| broken())?;
+    let document = documents.pop().filter(|_| documents.is_empty()).ok_or_else(broken)?;
+    let mut secret: SecretObject = document.root.read().map_err(|_| broken())?;
+    secret.metadata = without_server_fields(secret.metadata);
+    Ok(secret)
+}
+
+/// Drops what only the API server may set.
+fn without_server_fields(mut metadata: Metadata) -> Metadata {
+    metadata.uid = None;
+    metadata.resource_version = None;
+    metadata.generation = None;
+    metadata.creation_timestamp = None;
+    metadata.deletion_timestamp = None;
+    metadata.deletion_grace_period_seconds = None;
+    metadata.other.remove("managedFields");
+    metadata.other.remove("selfLink");
+    metadata
+}
+
+/// Returns the owner reference, unless the template asks for none or (offline) the object has no uid.
+fn owner(sealed: &SealedSecret) -> Option<OwnerReference> {
+    let template = sealed.spec.template.metadata.as_ref();
+    let skip = template
+        .and_then(|metadata| metadata.annotations().get(names::SKIP_SET_OWNER_REFERENCES))
+        .is_some_and(|value| value == names::TRUE);
+    if skip {
+        return None;
+    }
+    Some(OwnerReference {
+        api_version: SealedSecret::API_VERSION.to_owned(),
+        kind: SealedSecret::KIND.to_owned(),
+        name: sealed.metadata.name.clone()?,
+        uid: sealed.metadata.uid.clone().filter(|uid| !uid.is_empty())?,
+        controller: Some(true),
+        block_owner_deletion: None,
+    })
+}

@@ -1,0 +1,198 @@
+//! The provider of a store: ours to read, or foreign and kept as it came.
+
+use std::fmt;
+
+use serde::de::Error as _;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// The kind of place and its settings; written as the only property of `spec.provider`.
+///
+/// Its `Debug` prints the name of a provider that is not known and none of its settings.
+#[derive(Clone, PartialEq)]
+pub enum Provider {
+    /// Values that stand in the store object itself, for tests.
+    Fake(FakeProvider),
+    /// A provider that is not known, or settings of a known one that make no sense; survives a round trip unchanged.
+    Other {
+        /// Name of the property.
+        name: String,
+        /// Its value.
+        config: Value,
+    },
+}
+
+impl Provider {
+    /// Name of [`Provider::Fake`].
+    pub const FAKE: &'static str = "fake";
+
+    /// Returns the name of the property.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Fake(_) => Self::FAKE,
+            Self::Other { name, .. } => name,
+        }
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fake(fake) => f.debug_tuple("Fake").field(fake).finish(),
+            Self::Other { name, .. } => f.debug_struct("Other").field("name", name).finish_non_exhaustive(),
+        }
+    }
+}
+
+impl Serialize for Provider {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        match self {
+            Self::Fake(fake) => map.serialize_entry(Self::FAKE, fake)?,
+            Self::Other { name, config } => map.serialize_entry(name, config)?,
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Provider {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Value::Object(properties) = Value::deserialize(deserializer)? else {
+            return Err(D::Error::custom("spec.provider has to be an object"));
+        };
+        let mut properties = properties.into_iter();
+        let (Some((name, config)), None) = (properties.next(), properties.next()) else {
+            return Err(D::Error::custom("spec.provider has to have exactly one property"));
+        };
+        Ok(known(&name, &config).unwrap_or(Self::Other { name, config }))
+    }
+}
+
+/// The error of a known provider is dropped on purpose: serde's messages quote the value.
+fn known(name: &str, config: &Value) -> Option<Provider> {
+    match name {
+        Provider::FAKE => FakeProvider::deserialize(config).ok().map(Provider::Fake),
+        _ => None,
+    }
+}
+
+/// Values that stand in the store object itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct FakeProvider {
+    /// The values.
+    #[serde(default)]
+    pub data: Vec<FakeData>,
+    /// What the check of the store says: 0 ready, 1 unknown, 2 error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_result: Option<i64>,
+}
+
+/// One value of the fake provider.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct FakeData {
+    /// Its name.
+    pub key: String,
+    /// The value.
+    pub value: FakeValue,
+    /// Its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// A value of the fake provider: cannot be printed and is wiped when dropped.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(transparent)]
+pub struct FakeValue(String);
+
+impl FakeValue {
+    /// Returns the bytes of the value.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// Returns the bytes of the value without a copy; wiping them is the caller's from here on.
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0).into_bytes()
+    }
+}
+
+impl From<String> for FakeValue {
+    fn from(value: String) -> Self {
+        Self(value)
+    }
+}
+
+impl fmt::Debug for FakeValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FakeValue")
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Provider {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Provider".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let fake = generator.subschema_for::<FakeProvider>();
+        schemars::json_schema!({ "type": "object", "properties": { Self::FAKE: fake } })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn foreign_providers_survive_unchanged() {
+        let written = json!({ "vault": { "server": "https://v", "auth": { "z": [1, null, { "a": 1.5 }], "a": true } } });
+        let provider: Provider = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(provider.name(), "vault");
+        assert_eq!(serde_json::to_string(&provider).unwrap(), written.to_string());
+    }
+
+    #[test]
+    fn odd_settings_of_fake_survive_and_stay_unprinted() {
+        for config in [
+            json!({ "data": [{ "key": "k", "value": 4711 }] }),
+            json!({ "data": "hunter2" }),
+            json!("hunter2"),
+            json!(null),
+        ] {
+            let written = json!({ "fake": config });
+            let provider: Provider = serde_json::from_value(written.clone()).unwrap();
+            assert_eq!(serde_json::to_value(&provider).unwrap(), written);
+            assert_eq!(format!("{provider:?}"), r#"Other { name: "fake", .. }"#);
+        }
+    }
+
+    #[test]
+    fn exactly_one_property() {
+        for odd in [json!({}), json!({ "a": "hunter2", "b": {} }), json!("hunter2")] {
+            let error = serde_json::from_value::<Provider>(odd).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn fake_values_are_not_printed() {
+        let written = json!({ "fake": { "data": [{ "key": "k", "value": "hunter2", "version": "v1" }], "validationResult": 2 } });
+        let provider: Provider = serde_json::from_value(written.clone()).unwrap();
+        let text = format!("{provider:?}");
+        assert!(text.contains("FakeValue") && !text.contains("hunter2"), "{text}");
+        assert_eq!(serde_json::to_value(&provider).unwrap(), written);
+        let Provider::Fake(mut fake) = provider else { panic!("not fake") };
+        let value = fake.data.remove(0).value;
+        assert_eq!(value.as_bytes(), b"hunter2");
+        assert_eq!(value.into_bytes(), b"hunter2");
+    }
+}
