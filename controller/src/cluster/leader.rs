@@ -17,6 +17,7 @@
 
 mod decision;
 mod leadership;
+mod problem;
 #[cfg(test)]
 mod tests;
 
@@ -26,15 +27,15 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
-use kube::core::Status;
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 
 pub use self::decision::{Action, Observed, decide};
-pub use self::leadership::{Leadership, NotLeader, WriteGuard};
 use self::leadership::Publisher;
+pub use self::leadership::{Leadership, NotLeader, WriteGuard};
+use self::problem::Problem;
 
 /// Whose Lease it is, and who runs for it.
 #[derive(Clone, Debug)]
@@ -108,7 +109,10 @@ impl LeaderElector {
     async fn attempt(&mut self) -> Duration {
         let outcome = self.step().await;
         if self.publisher.expire() {
-            warn!(lease = self.candidate.lease_name, "leadership lost, the lease could not be renewed in time");
+            warn!(
+                lease = self.candidate.lease_name,
+                "leadership lost, the lease could not be renewed in time"
+            );
         }
         match outcome {
             Ok(pause) => {
@@ -219,7 +223,11 @@ impl LeaderElector {
         self.held = Some(lease);
         self.observed = None;
         if self.publisher.lead_until(start + self.candidate.timing.renew_deadline) {
-            info!(lease = self.candidate.lease_name, identity = self.candidate.identity, "leadership acquired");
+            info!(
+                lease = self.candidate.lease_name,
+                identity = self.candidate.identity,
+                "leadership acquired"
+            );
         }
     }
 
@@ -264,48 +272,6 @@ impl LeaderElector {
             self.last_problem = Some(text);
         }
     }
-}
-
-/// Why an attempt failed. The text carries nothing but the API server's message about the Lease.
-#[derive(Debug, thiserror::Error)]
-enum Problem {
-    #[error("not allowed to read or write the lease")]
-    Forbidden,
-    #[error("the namespace of the lease does not exist")]
-    NoNamespace,
-    /// Somebody else wrote, or deleted the Lease: read it again.
-    #[error("the lease changes faster than it can be read")]
-    Outdated,
-    #[error("the API server did not answer in time")]
-    Timeout,
-    #[error(transparent)]
-    Api(Box<kube::Error>),
-}
-
-impl Problem {
-    fn of(error: kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) if matches!(status.code, 401 | 403) => Self::Forbidden,
-            // A missing Lease is an answer, not an error, when read; a missing namespace shows on create.
-            kube::Error::Api(status) if status.code == 404 && names_namespace(&status) => Self::NoNamespace,
-            kube::Error::Api(status) if matches!(status.code, 404 | 409) => Self::Outdated,
-            error => Self::Api(Box::new(error)),
-        }
-    }
-
-    fn hint(&self) -> &'static str {
-        match self {
-            Self::Forbidden => {
-                "the service account needs a Role with apiGroups [coordination.k8s.io], resources [leases], verbs [get, create, update] in this namespace"
-            }
-            Self::NoNamespace => "create the namespace, or name another for the lease",
-            _ => "retrying",
-        }
-    }
-}
-
-fn names_namespace(status: &Status) -> bool {
-    status.details.as_ref().is_some_and(|details| details.kind == "namespaces")
 }
 
 const MAX_REREADS: usize = 3;

@@ -83,10 +83,16 @@ async fn counts_a_repetition_up_within_the_window() {
     assert_eq!(path, "/api/v1/namespaces/team/events");
     assert_eq!(first["involvedObject"]["uid"], "u-1");
     assert_eq!(first["involvedObject"]["resourceVersion"], "7");
-    assert_eq!((&first["type"], &first["reason"], &first["count"]), (&json!("Normal"), &json!("Unsealed"), &json!(1)));
+    assert_eq!(
+        (&first["type"], &first["reason"], &first["count"]),
+        (&json!("Normal"), &json!("Unsealed"), &json!(1))
+    );
     assert_eq!(first["source"]["component"], "sealed-secrets");
     let (_, path, patch) = &calls[1];
-    assert_eq!(*path, format!("/api/v1/namespaces/team/events/{}", first["metadata"]["name"].as_str().unwrap()));
+    assert_eq!(
+        *path,
+        format!("/api/v1/namespaces/team/events/{}", first["metadata"]["name"].as_str().unwrap())
+    );
     assert_eq!(patch["count"], 2);
     assert_eq!(patch.as_object().unwrap().len(), 2);
 }

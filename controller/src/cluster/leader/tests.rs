@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use http_body_util::BodyExt as _;
 use hyper::{Method, Request, Response};
 use kube::client::Body;
+use kube::core::Status;
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::advance;

@@ -286,7 +286,8 @@ async fn many_workers_never_share_a_key_and_see_every_change() {
             let (queue, running, done) = (queue.clone(), running.clone(), done.clone());
             tokio::spawn(async move {
                 while let Some(item) = queue.next().await {
-                    let clashes = *running.lock().unwrap().entry(item.key.clone()).and_modify(|n| *n += 1).or_insert(1);
+                    let clashes =
+                        *running.lock().unwrap().entry(item.key.clone()).and_modify(|n| *n += 1).or_insert(1);
                     assert_eq!(clashes, 1);
                     tokio::task::yield_now().await;
                     running.lock().unwrap().remove(&item.key);

@@ -1,0 +1,55 @@
+# The table of contents of the project: `make help`.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CACHE := $(or $(SEALOPS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sealops)
+# Outside the working copy, one per dependency graph: a fresh checkout finds what another one has built.
+CARGO_TARGET_DIR ?= $(CACHE)/target-$(shell cat Cargo.lock rust-toolchain.toml | sha256sum | cut -c1-12)
+export CARGO_TARGET_DIR
+
+.PHONY: help
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: demo
+demo: ## seal, unseal and edit files, without a cluster
+	demo/run.sh
+
+.PHONY: test
+test: ## check, build and test everything against the real servers
+	testenv/run-tests.sh $(TEST)
+
+.PHONY: cluster
+cluster: ## start a control plane with sealops in it, until Ctrl-C
+	testenv/preflight.sh
+	cargo build --locked -p sealops-controller
+	cargo run --locked -p sealops-testenv --bin cluster -- --controller "$$CARGO_TARGET_DIR/debug/sealops-controller"
+
+.PHONY: bench
+bench: ## measure against the real tools
+	testenv/preflight.sh
+	cargo build --locked --release -p sealops -p sealops-controller -p sealops-bench
+	testenv/in-namespace.sh cargo run --locked --offline --release -p sealops-bench
+
+.PHONY: lint
+lint: ## check formatting and run clippy
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked -p sealops --no-default-features -- -D warnings
+
+.PHONY: fmt
+fmt: ## format the sources
+	cargo fmt --all
+
+.PHONY: deny
+deny: ## check licences, sources and bans of the dependencies
+	cargo deny --offline check bans licenses sources
+
+.PHONY: generate
+generate: ## write the generated files again
+	cargo run --locked -p sealops-crds --bin crdgen
+
+.PHONY: clean-cache
+clean-cache: ## remove built parts and build folders from the cache
+	rm -rf -- "$(CACHE)"/parts "$(CACHE)"/target-*

@@ -1,0 +1,35 @@
+//! Makes an outcome true in the cluster: the one place that writes target Secrets.
+
+use super::api::SecretApi;
+use super::leader::WriteGuard;
+use crate::outcome::{Change, CommitError, CommitErrorKind, Outcome};
+use crate::sealed::TargetVersion;
+
+/// What a commit did.
+#[derive(Debug)]
+pub struct Committed {
+    /// The change that was made, with the version of the Secret afterwards.
+    pub change: Option<(Change, TargetVersion)>,
+}
+
+/// Makes the changes in order, each under its precondition and only while this process leads.
+///
+/// # Errors
+/// Returns the first change that was not made; the ones before it stay.
+pub async fn commit(
+    outcome: Outcome,
+    api: &SecretApi,
+    guard: &WriteGuard,
+    field_manager: &str,
+) -> Result<Committed, CommitError> {
+    let mut last = None;
+    for change in outcome.changes {
+        guard.check().map_err(|_| CommitError {
+            kind: CommitErrorKind::NotLeader,
+            message: "this replica does not lead any more".to_owned(),
+        })?;
+        let version = api.write(&change, field_manager).await?;
+        last = Some((change, version));
+    }
+    Ok(Committed { change: last })
+}

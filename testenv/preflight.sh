@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Checks once for every program that the tests need, and names all that is missing with one line to install it.
+# As root on Debian or Ubuntu it installs the missing packages itself (not in a dry run: `preflight.sh --check`).
+set -uo pipefail
+
+missing=()  # what to tell
+packages=() # what apt-get can bring
+others=()   # what it cannot
+
+# need PROGRAM PACKAGE WHY
+need() {
+  command -v "$1" >/dev/null 2>&1 && return
+  missing+=("$1 ($3)")
+  packages+=("$2")
+}
+
+# other WHAT HOW: something that no package of the system brings
+other() {
+  missing+=("$1")
+  others+=("$2")
+}
+
+check() {
+  missing=() packages=() others=()
+  need cc gcc "links Rust programs and compiles AWS-LC"
+  need make make "runs the targets"
+  need git git "the repository"
+  need flock util-linux "one builder of the parts at a time"
+  need unshare util-linux "private namespaces"
+  need mount mount "private namespaces"
+  need ip iproute2 "addresses in the namespace"
+  need openssl openssl "an independent judge of certificates"
+  need gpg gnupg "SOPS files with PGP keys"
+  need gpg-agent gpg-agent "SOPS files with PGP keys"
+  need sha256sum coreutils "cache keys"
+  need python3 python3 "OpenBao and moto are wheels"
+  if command -v python3 >/dev/null 2>&1 && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
+    missing+=("python3's venv (OpenBao and moto are wheels)")
+    packages+=(python3-venv)
+  fi
+  if command -v python3 >/dev/null 2>&1 && ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    other "python3 >= 3.11 (found $(python3 --version))" "a newer Python"
+  fi
+
+  # rustup reads rust-toolchain.toml and brings the right version with clippy and rustfmt.
+  if ! command -v cargo >/dev/null 2>&1; then
+    other "cargo (the compiler)" "rustup (https://rustup.rs)"
+  elif ! cargo clippy --version >/dev/null 2>&1 || ! cargo fmt --version >/dev/null 2>&1; then
+    other "clippy and rustfmt of the version in rust-toolchain.toml" "rustup component add clippy rustfmt"
+  fi
+
+  # Go refuses a module that names a newer version than its own.
+  local required version
+  required=$(sed -n 's/^go //p' "$(dirname "$0")"/go/*/go.mod | sort -V | tail -1)
+  version=$(GOTOOLCHAIN=local go version 2>/dev/null | sed -n 's/^go version go\([0-9.]*\).*/\1/p')
+  if [ -z "$version" ] || [ "$(printf '%s\n%s\n' "$version" "$required" | sort -V | head -1)" != "$required" ]; then
+    other "go >= $required (builds Kubernetes, etcd, SOPS, Sealed Secrets; found ${version:-none})" \
+      "Go from https://go.dev/dl"
+  fi
+
+  if command -v unshare >/dev/null 2>&1 && ! unshare -r -n -m -p -f --mount-proc true 2>/dev/null; then
+    other "namespaces (unshare -r -n -m -p)" \
+      "sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000 kernel.apparmor_restrict_unprivileged_userns=0 (in a container: --privileged)"
+  fi
+}
+
+check
+if [ "${#packages[@]}" -gt 0 ] && [ "${1:-}" != --check ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+  echo "preflight: installing ${packages[*]}" >&2
+  apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${packages[@]}" >&2
+  check
+fi
+[ "${#missing[@]}" -eq 0 ] && exit 0
+
+{
+  echo "preflight: missing on this machine:"
+  printf '  %s\n' "${missing[@]}"
+  echo "install with:"
+  [ "${#packages[@]}" -eq 0 ] || echo "  apt-get install -y $(printf '%s\n' "${packages[@]}" | sort -u | tr '\n' ' ')"
+  [ "${#others[@]}" -eq 0 ] || printf '  %s\n' "${others[@]}"
+} >&2
+exit 1

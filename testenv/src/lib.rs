@@ -1,0 +1,53 @@
+//! Real servers and peers for the tests of sealops.
+//!
+//! Nothing here is a mock. [`ControlPlane`] is etcd, kube-apiserver and kube-controller-manager with an audit log;
+//! [`SealedSecretsController`], [`Peers`], [`OpenBao`] and [`Moto`] are the programs that sealops must work with.
+//! `testenv/build-parts.sh` builds them once from pinned versions.
+//!
+//! ```text
+//!   test ──► ControlPlane ──► etcd, kube-apiserver, kube-controller-manager     (own folder, own ports)
+//!        ──► SealedSecretsController, OpenBao, Moto                             (killed with their value)
+//!        ──► run_peer(kubeseal | sops, stdin, timeout)                          (never hangs a test)
+//! ```
+//!
+//! A part that is missing or does not start is an error that says what to do; no test is ever skipped. Every wait has
+//! a deadline, stretched by `SEALOPS_TEST_DEADLINE_FACTOR`, and ends at once when the process awaited has exited.
+//! Ports below the ephemeral range keep two test binaries apart; addresses other than loopback need
+//! `testenv/in-namespace.sh`.
+//!
+//! The environment: `SEALOPS_TEST_PARTS` (a file of `NAME=PATH` lines, instead of running `build-parts.sh`),
+//! `SEALOPS_TEST_DEADLINE_FACTOR` (a number), `SEALOPS_CACHE` (where parts are built; read by the scripts).
+//!
+//! Starting is a blocking call for the plain servers (they are used by tests without a runtime too) and `async` for
+//! everything that talks to the API server.
+#![forbid(unsafe_code)]
+
+mod audit;
+mod control_plane;
+mod http_probe;
+mod kubeconfig;
+mod manifests;
+mod moto;
+mod openbao;
+mod parts;
+mod peers;
+mod pki;
+mod ports;
+mod process;
+mod run_peer;
+mod sealed_secrets;
+mod service_proxy;
+
+pub use audit::{AuditEntry, AuditLog, AuditMark};
+pub use control_plane::{ControlPlane, ControlPlaneOptions};
+pub use http_probe::{HttpAnswer, http_get};
+pub use moto::Moto;
+pub use openbao::OpenBao;
+pub use parts::Parts;
+pub use peers::Peers;
+pub use pki::{Identity, Pki};
+pub use ports::{free_port, pod_address};
+pub use process::{Process, eventually, stretched};
+pub use run_peer::{PeerOutput, run_peer};
+pub use sealed_secrets::SealedSecretsController;
+pub use service_proxy::expose_through_service_proxy;

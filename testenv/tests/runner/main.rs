@@ -1,0 +1,5 @@
+//! The test environment tests itself: each part starts, answers, and says so clearly when it does not.
+mod control_plane;
+mod peers;
+mod processes;
+mod servers;
