@@ -4,6 +4,7 @@
 
 pub mod directory;
 pub mod external;
+pub mod harden;
 pub mod object;
 pub mod outcome;
 pub mod sealed;

@@ -34,7 +34,10 @@ impl ObjectKey {
 
     /// Returns the key of an object, with empty parts where the metadata has none.
     pub fn of(metadata: &Metadata) -> Self {
-        Self::new(metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
+        Self::new(
+            metadata.namespace.as_deref().unwrap_or_default(),
+            metadata.name.as_deref().unwrap_or_default(),
+        )
     }
 }
 
@@ -79,7 +82,8 @@ impl SecretObject {
     /// # Errors
     /// Returns the place that does not fit, never a value.
     pub fn from_json(text: &Plaintext) -> Result<Self, ShapeError> {
-        let unreadable = |problem: &str| ShapeError { line: 0, path: String::new(), problem: problem.to_owned() };
+        let unreadable =
+            |problem: &str| ShapeError { line: 0, path: String::new(), problem: problem.to_owned() };
         let mut documents = parse(text.expose()).map_err(|_| unreadable("this is not JSON"))?;
         match documents.pop() {
             Some(document) if documents.is_empty() => document.root.read(),
@@ -90,7 +94,8 @@ impl SecretObject {
     /// Returns the object as a tree, in the order in which kubectl prints it.
     pub fn to_node(&self) -> Node {
         let metadata = serde_json::to_value(&self.metadata).unwrap_or_default();
-        let data = self.data.iter().map(|(name, value)| (name.as_str(), Node::text(base64::encode(value.expose()))));
+        let data =
+            self.data.iter().map(|(name, value)| (name.as_str(), Node::text(base64::encode(value.expose()))));
         let mut entries = vec![
             ("apiVersion", Node::text("v1")),
             ("kind", Node::text("Secret")),
@@ -184,7 +189,10 @@ pub trait ClusterReader: Send + Sync {
     /// Returns the reader of one namespace.
     fn in_namespace(&self, namespace: &str) -> Box<dyn ObjectReader>;
     /// Returns a ClusterSecretStore, `None` where there is none.
-    fn cluster_secret_store<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<ClusterSecretStore>, ReadError>>;
+    fn cluster_secret_store<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<ClusterSecretStore>, ReadError>>;
     /// Returns the labels of a namespace, `None` where there is none.
     fn namespace_labels<'a>(
         &'a self,

@@ -56,6 +56,9 @@ mod tests {
         };
         assert_eq!(get("/a", None).unwrap(), b"one");
         assert_eq!(get("/a", Some("v2")).unwrap(), b"two");
-        assert_eq!(get("/b", None).unwrap_err().to_string(), "fake provider: get /b: there is no such secret");
+        assert_eq!(
+            get("/b", None).unwrap_err().to_string(),
+            "fake provider: get /b: there is no such secret"
+        );
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use http::{Method, Request, StatusCode, header};
+use ::http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use kube::Client;
 use kube::client::Body;
@@ -90,7 +90,8 @@ impl SecretApi {
         let selector = label.replace('=', "%3D").replace('/', "%2F");
         let path = format!("{}?labelSelector={selector}", secret_path(namespace, None));
         let body = self.get(&path).await.map_err(|refusal| problem(refusal.to_string()))?;
-        let documents = sealops_formats::manifest::parse(body.expose()).map_err(|error| problem(error.to_string()))?;
+        let documents =
+            sealops_formats::manifest::parse(body.expose()).map_err(|error| problem(error.to_string()))?;
         let list = documents.first().ok_or_else(|| problem("the answer is empty".to_owned()))?;
         #[derive(Deserialize)]
         struct List {
@@ -262,7 +263,8 @@ fn refusal(status: StatusCode, body: &Plaintext) -> Refusal {
         reason: String,
     }
     let parsed: Status = serde_json::from_slice(body.expose()).unwrap_or_default();
-    let message = if parsed.message.is_empty() { format!("the API server answers {status}") } else { parsed.message };
+    let message =
+        if parsed.message.is_empty() { format!("the API server answers {status}") } else { parsed.message };
     Refusal { code: status.as_u16(), reason: parsed.reason, message }
 }
 
@@ -272,7 +274,9 @@ fn commit_error(refusal: &Refusal, secret: &SecretObject) -> CommitError {
         409 => CommitErrorKind::Conflict,
         422 if refusal.message.ends_with(IMMUTABLE) => CommitErrorKind::Immutable,
         0 | 408 | 429 | 500.. => CommitErrorKind::Unavailable,
-        404 if refusal.reason == "NotFound" && refusal.message.contains("namespaces") => CommitErrorKind::Refused,
+        404 if refusal.reason == "NotFound" && refusal.message.contains("namespaces") => {
+            CommitErrorKind::Refused
+        }
         404 => CommitErrorKind::Conflict, // the Secret went between reading and writing
         _ => CommitErrorKind::Refused,
     };

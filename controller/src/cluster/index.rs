@@ -20,6 +20,8 @@ pub struct SealedView {
     pub generation: Option<i64>,
     /// Whether its status says that this generation is synced.
     pub says_synced: bool,
+    /// Label `app.kubernetes.io/instance`, for the metric.
+    pub instance: Box<str>,
 }
 
 /// A Secret as last seen: no data, no annotation texts.
@@ -53,11 +55,17 @@ pub struct Index {
     secrets: HashMap<ObjectKey, SecretView>,
 }
 
+/// Returns the label that the metrics carry.
+pub(super) fn instance_of(sealed: &SealedSecret) -> &str {
+    sealed.metadata.labels().get("app.kubernetes.io/instance").map_or("", String::as_str)
+}
+
 impl SealedView {
     /// Takes what matters out of an object.
     pub fn of(sealed: &SealedSecret) -> Self {
         let status = sealed.status.as_ref();
-        let synced = status.and_then(|status| status.conditions.iter().find(|condition| condition.type_ == SYNCED));
+        let synced =
+            status.and_then(|status| status.conditions.iter().find(|condition| condition.type_ == SYNCED));
         let is_clean = |message: &Option<String>| message.as_deref().unwrap_or_default().is_empty();
         Self {
             uid: sealed.metadata.uid.clone().unwrap_or_default(),
@@ -65,6 +73,7 @@ impl SealedView {
             generation: sealed.metadata.generation,
             says_synced: synced.is_some_and(|synced| synced.status == "True" && is_clean(&synced.message))
                 && status.and_then(|status| status.observed_generation) == sealed.metadata.generation,
+            instance: instance_of(sealed).into(),
         }
     }
 
@@ -92,7 +101,9 @@ impl Index {
     /// that the object is synced.
     pub fn apply_sealed(&mut self, key: ObjectKey, view: SealedView) -> News {
         match self.sealed.insert(key, view.clone()) {
-            Some(before) if before.same_object(&view) && (view.says_synced || !before.says_synced) => News::Nothing,
+            Some(before) if before.same_object(&view) && (view.says_synced || !before.says_synced) => {
+                News::Nothing
+            }
             _ => News::Changed,
         }
     }
@@ -118,7 +129,8 @@ impl Index {
     /// Returns whether a Secret that went belonged to the object of the same name, by upstream's rules.
     pub fn was_target(&self, key: &ObjectKey, secret: &SecretView) -> bool {
         let owner = self.sealed.get(key);
-        secret.managed || owner.is_some_and(|sealed| secret.controller.as_deref() == Some(sealed.uid.as_str()))
+        secret.managed
+            || owner.is_some_and(|sealed| secret.controller.as_deref() == Some(sealed.uid.as_str()))
     }
 
     /// Returns an object.
@@ -152,7 +164,13 @@ mod tests {
     use super::*;
 
     fn view(uid: &str, spec: &str, says_synced: bool) -> SealedView {
-        SealedView { uid: uid.into(), spec: spec.into(), generation: Some(1), says_synced }
+        SealedView {
+            uid: uid.into(),
+            spec: spec.into(),
+            generation: Some(1),
+            says_synced,
+            instance: "".into(),
+        }
     }
 
     fn secret(version: &str) -> SecretView {
@@ -167,7 +185,11 @@ mod tests {
         assert_eq!(index.apply_sealed(key(), view("u", "1", false)), News::Changed);
         assert_eq!(index.apply_sealed(key(), view("u", "1", true)), News::Nothing, "our own status");
         assert_eq!(index.apply_sealed(key(), view("u", "1", true)), News::Nothing);
-        assert_eq!(index.apply_sealed(key(), view("u", "1", false)), News::Changed, "somebody broke the status");
+        assert_eq!(
+            index.apply_sealed(key(), view("u", "1", false)),
+            News::Changed,
+            "somebody broke the status"
+        );
         assert_eq!(index.apply_sealed(key(), view("u", "2", true)), News::Changed);
         assert_eq!(index.apply_sealed(key(), view("another", "2", true)), News::Changed);
         assert_eq!(index.remove_sealed(&key()), News::Gone);

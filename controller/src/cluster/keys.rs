@@ -59,6 +59,11 @@ impl KeyManager {
         Self { api, options, keys: RwLock::default(), changed, quarantined: std::sync::Mutex::default() }
     }
 
+    /// Returns the namespace of the key Secrets: the controller's own.
+    pub fn namespace(&self) -> &str {
+        &self.options.namespace
+    }
+
     /// Returns the keys.
     pub fn current(&self) -> Arc<Keys> {
         Arc::clone(&self.keys.read().unwrap_or_else(std::sync::PoisonError::into_inner))
@@ -110,7 +115,9 @@ impl KeyManager {
         let before = self.current();
         let gone = keys_outside(&before.ring, &listed);
         if !gone.is_empty() && gone.len() == before.ring.len() {
-            warn!("every sealing key Secret is gone; the keys in memory go on opening until this process ends");
+            warn!(
+                "every sealing key Secret is gone; the keys in memory go on opening until this process ends"
+            );
         }
         let ring = SealingKeyRing::new(listed.into_iter().chain(gone));
         let certificate = current.map(|(_, pem)| pem).or_else(|| before.certificate.clone());
@@ -152,7 +159,10 @@ impl KeyManager {
         let certificate = pair.certificate.clone();
         let secret = key_secret(&self.options.namespace, &self.options.prefix, pair);
         guard.check().map_err(|error| error.to_string())?;
-        self.api.write(&Change::Create(secret), super::FIELD_MANAGER).await.map_err(|error| error.to_string())?;
+        self.api
+            .write(&Change::Create(secret), super::FIELD_MANAGER)
+            .await
+            .map_err(|error| error.to_string())?;
         info!("made the first sealing key; its certificate:\n{certificate}");
         self.refresh().await.map_err(|error| error.to_string())?;
         Ok(())

@@ -1,8 +1,29 @@
-//! The cluster side of the controller: work queue, leader election, metrics, HTTP servers, logs and events.
+//! The cluster side of the controller.
+//!
+//! ```text
+//!   watches ──► index ──► queue ──► workers: read live ─► reconcile (pure) ─► commit ─► status ─► event
+//!                 ▲                    │ RSA on the blocking pool
+//!   proofs from the shards             └► proofs, back into the shards
+//! ```
+//!
+//! Every write passes a [`leader::WriteGuard`]: a process that may not lead any more sends nothing.
 
+pub mod api;
+pub mod commit;
 pub mod events;
+pub mod external;
 pub mod http;
+pub mod index;
+pub mod keys;
 pub mod leader;
 pub mod log;
 pub mod metrics;
 pub mod queue;
+pub mod reader;
+pub mod run;
+pub mod sealed;
+pub mod shards;
+pub mod watch;
+
+/// Field manager of everything but the targets of ExternalSecrets, which carry upstream's.
+pub const FIELD_MANAGER: &str = "sealops-controller";

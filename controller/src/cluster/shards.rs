@@ -54,7 +54,8 @@ impl Proofs {
     /// Takes the shards that have to be written, with their content.
     fn take_dirty(&mut self) -> Vec<(u8, String)> {
         let dirty: Vec<u8> = self.dirty.drain().collect();
-        let mut shards: HashMap<u8, BTreeMap<String, &Proof>> = dirty.iter().map(|&n| (n, BTreeMap::new())).collect();
+        let mut shards: HashMap<u8, BTreeMap<String, &Proof>> =
+            dirty.iter().map(|&n| (n, BTreeMap::new())).collect();
         for (key, proof) in &self.entries {
             if let Some(shard) = shards.get_mut(&shard_of(key)) {
                 shard.insert(key.to_string(), proof);
@@ -103,13 +104,16 @@ impl ShardStore {
             }
         };
         for shard in list {
-            let text = shard.data.as_ref().and_then(|data| data.get(ENTRY)).map(String::as_str).unwrap_or_default();
+            let text =
+                shard.data.as_ref().and_then(|data| data.get(ENTRY)).map(String::as_str).unwrap_or_default();
             match serde_json::from_str::<BTreeMap<String, Proof>>(text) {
                 Ok(entries) => proofs.entries.extend(entries.into_iter().filter_map(|(key, proof)| {
                     let (namespace, name) = key.split_once('/')?;
                     Some((ObjectKey::new(namespace, name), proof))
                 })),
-                Err(_) => warn!(shard = shard.name_any(), "a state shard is damaged; its objects are checked once"),
+                Err(_) => {
+                    warn!(shard = shard.name_any(), "a state shard is damaged; its objects are checked once")
+                }
             }
             self.stored.insert(shard.name_any(), shard);
         }
@@ -149,7 +153,8 @@ impl ShardStore {
             Some(existing) => ConfigMap { data: Some(data), ..existing },
             None => {
                 let labels = BTreeMap::from([(LABEL.to_owned(), KIND.to_owned())]);
-                let metadata = ObjectMeta { name: Some(name.clone()), labels: Some(labels), ..ObjectMeta::default() };
+                let metadata =
+                    ObjectMeta { name: Some(name.clone()), labels: Some(labels), ..ObjectMeta::default() };
                 let made = ConfigMap { metadata, data: Some(data), ..ConfigMap::default() };
                 let written = self.api.create(&options, &made).await?;
                 return self.keep(name, written);

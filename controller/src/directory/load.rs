@@ -103,8 +103,11 @@ impl Directory {
         let mut directory = Self::default();
         for file in files {
             let text = read(&file)?;
-            let name = file.strip_prefix(path).ok().filter(|name| !name.as_os_str().is_empty()).unwrap_or(&file);
-            directory.add(name, &text).map_err(|source| DirectoryError::Parse { path: file.clone(), source })?;
+            let name =
+                file.strip_prefix(path).ok().filter(|name| !name.as_os_str().is_empty()).unwrap_or(&file);
+            directory
+                .add(name, &text)
+                .map_err(|source| DirectoryError::Parse { path: file.clone(), source })?;
         }
         Ok(directory)
     }
@@ -170,7 +173,9 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Dir
 }
 
 fn is_manifest(path: &Path) -> bool {
-    path.extension().and_then(|extension| extension.to_str()).is_some_and(|extension| matches!(extension, "yaml" | "yml" | "json"))
+    path.extension()
+        .and_then(|extension| extension.to_str())
+        .is_some_and(|extension| matches!(extension, "yaml" | "yml" | "json"))
 }
 
 fn read(path: &Path) -> Result<Plaintext, DirectoryError> {

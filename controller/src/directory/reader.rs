@@ -30,8 +30,13 @@ impl DirectoryReader {
         let mut index = Index::new();
         for (position, manifest) in directory.manifests().iter().enumerate() {
             for (group, kind) in KINDS.into_iter().filter(|(group, kind)| manifest.is(group, kind)) {
-                let cluster_wide = kind == ClusterSecretStore::KIND || (group.is_empty() && kind == "Namespace");
-                let namespace = if cluster_wide { "" } else { manifest.metadata("namespace").unwrap_or(default_namespace) };
+                let cluster_wide =
+                    kind == ClusterSecretStore::KIND || (group.is_empty() && kind == "Namespace");
+                let namespace = if cluster_wide {
+                    ""
+                } else {
+                    manifest.metadata("namespace").unwrap_or(default_namespace)
+                };
                 let name = manifest.metadata("name").unwrap_or_default();
                 index.insert((kind, namespace.to_owned(), name.to_owned()), position);
             }
@@ -39,7 +44,12 @@ impl DirectoryReader {
         Self { directory, index: Arc::new(index) }
     }
 
-    fn find<T: DeserializeOwned>(&self, kind: &'static str, namespace: &str, name: &str) -> Result<Option<T>, ReadError> {
+    fn find<T: DeserializeOwned>(
+        &self,
+        kind: &'static str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<T>, ReadError> {
         let key = (kind, namespace.to_owned(), name.to_owned());
         let Some(&position) = self.index.get(&key) else { return Ok(None) };
         let manifest: &Manifest = &self.directory.manifests()[position];
@@ -56,7 +66,10 @@ impl ClusterReader for DirectoryReader {
         Box::new(NamespaceReader { reader: self.clone(), namespace: namespace.to_owned() })
     }
 
-    fn cluster_secret_store<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<ClusterSecretStore>, ReadError>> {
+    fn cluster_secret_store<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<ClusterSecretStore>, ReadError>> {
         Box::pin(async move { self.find(ClusterSecretStore::KIND, "", name) })
     }
 

@@ -94,11 +94,13 @@ async fn unseal(
 ) -> Result<Option<SecretObject>, String> {
     let sealed: SealedSecret = read(manifest, options)?;
     let hint = sealed.metadata.annotations().get(HINT_ANNOTATION).map(|text| Fingerprint::from_text(text));
-    let opened = sealed::open(&sealed, keys, hint.as_ref(), options.open).map_err(|failure| failure.message)?;
+    let opened =
+        sealed::open(&sealed, keys, hint.as_ref(), options.open).map_err(|failure| failure.message)?;
     let namespace = ObjectKey::of(&sealed.metadata).namespace;
     let objects = reader.in_namespace(&namespace);
-    let outcome =
-        sealed::reconcile(&sealed, opened, objects.as_ref(), None).await.map_err(|failure| failure.message)?;
+    let outcome = sealed::reconcile(&sealed, opened, objects.as_ref(), None)
+        .await
+        .map_err(|failure| failure.message)?;
     Ok(written(outcome))
 }
 
@@ -109,8 +111,8 @@ async fn fetch(
 ) -> Result<Option<SecretObject>, String> {
     let mut external: ExternalSecret = read(manifest, options)?;
     external.status = None; // what a cluster did once says nothing here
-    let (outcome, _) = external::reconcile(&external, reader, 0).await.map_err(|failure| failure.cause)?;
-    Ok(written(outcome))
+    let decision = external::reconcile(&external, reader, 0).await.map_err(|failure| failure.cause)?;
+    Ok(written(decision.outcome))
 }
 
 fn written(outcome: Outcome) -> Option<SecretObject> {
@@ -124,7 +126,8 @@ fn read<T: CustomResource>(manifest: &Manifest, options: &RenderOptions) -> Resu
     let metadata = object.metadata_mut();
     if metadata.namespace.as_deref().unwrap_or_default().is_empty() {
         let namespace = options.default_namespace.clone();
-        metadata.namespace = Some(namespace.ok_or("metadata.namespace is missing and no namespace was given")?);
+        metadata.namespace =
+            Some(namespace.ok_or("metadata.namespace is missing and no namespace was given")?);
     }
     if metadata.name.as_deref().unwrap_or_default().is_empty() {
         return Err("metadata.name is missing".to_owned());

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use sealops_crds::ExternalSecret;
-use sealops_crds::external_secret::{ConversionStrategy, DecodingStrategy, NullBytePolicy, RemoteRef, SourceRef};
+use sealops_crds::external_secret::{
+    ConversionStrategy, DecodingStrategy, NullBytePolicy, RemoteRef, SourceRef,
+};
 use sealops_formats::{Plaintext, base64};
 use sealops_providers::{ProviderErrorKind, RemoteKey};
 use serde_json::value::RawValue;
@@ -56,10 +58,13 @@ impl Source<'_> {
         let connection = store::open(self.external, source, self.cluster, self.objects).await?;
         let reader = connection.reader.ok_or("the store cannot be read from")?;
         let version = remote.version.clone().filter(|version| !version.is_empty());
-        let found = reader.get(&RemoteKey { key: remote.key.clone(), version }).await.map_err(|error| match error.kind {
-            ProviderErrorKind::NotFound => "Secret does not exist".to_owned(),
-            _ => error.to_string(),
-        })?;
+        let found =
+            reader.get(&RemoteKey { key: remote.key.clone(), version }).await.map_err(|error| match error
+                .kind
+            {
+                ProviderErrorKind::NotFound => "Secret does not exist".to_owned(),
+                _ => error.to_string(),
+            })?;
         match remote.property.as_deref().filter(|property| !property.is_empty()) {
             Some(property) => property_of(&found.value, property),
             None => Ok(found.value),
@@ -88,7 +93,8 @@ fn property_of(value: &Plaintext, property: &str) -> Result<Plaintext, String> {
 /// Splits a JSON object: texts unquoted, null empty, everything else as it stands in the source.
 fn properties(value: &Plaintext) -> Result<BTreeMap<String, Plaintext>, String> {
     let unreadable = |_| "unable to unmarshal secret: the value is not a JSON object".to_owned();
-    let raw: Option<BTreeMap<String, &RawValue>> = serde_json::from_slice(value.expose()).map_err(unreadable)?;
+    let raw: Option<BTreeMap<String, &RawValue>> =
+        serde_json::from_slice(value.expose()).map_err(unreadable)?;
     raw.unwrap_or_default()
         .into_iter()
         .map(|(key, raw)| {
@@ -170,10 +176,16 @@ mod tests {
 
     #[test]
     fn properties_keep_raw_json_and_unquote_text() {
-        let value: Plaintext = r#"{"s":"a\"b","n":1.50,"o":{"x": [1, 2]},"z":null,"a.b":"literal","a":{"b":"path"}}"#.into();
-        for (property, expected) in
-            [("s", "a\"b"), ("n", "1.50"), ("o", r#"{"x": [1, 2]}"#), ("z", ""), ("a.b", "literal"), ("o.x", "[1, 2]")]
-        {
+        let value: Plaintext =
+            r#"{"s":"a\"b","n":1.50,"o":{"x": [1, 2]},"z":null,"a.b":"literal","a":{"b":"path"}}"#.into();
+        for (property, expected) in [
+            ("s", "a\"b"),
+            ("n", "1.50"),
+            ("o", r#"{"x": [1, 2]}"#),
+            ("z", ""),
+            ("a.b", "literal"),
+            ("o.x", "[1, 2]"),
+        ] {
             assert_eq!(text(property_of(&value, property)).unwrap(), expected, "{property}");
         }
         assert_eq!(text(property_of(&value, "missing")).unwrap_err(), "Secret does not exist");

@@ -63,9 +63,15 @@ mod tests {
     fn equal_upstreams() {
         let both = data(&[("foo", "value1"), ("bar", "value2")]);
         assert_eq!(data_hash(&both), "1bed8bcbcb4547ffe19a19cd47d9078e84aa6598266d86b99f992d64");
-        assert_eq!(data_hash(&data(&[("foo", "bar")])), "f2a604b87eb0cf673761e8cfea850f901fe73a3d1b2f338802107f36");
+        assert_eq!(
+            data_hash(&data(&[("foo", "bar")])),
+            "f2a604b87eb0cf673761e8cfea850f901fe73a3d1b2f338802107f36"
+        );
         assert_eq!(data_hash(&data(&[])), "74a974446e359fb3e6baff9bd0058950e6edd0f040888d9989b0a11b");
-        assert_eq!(owner_hash("default", "my-es"), "b8464376b5fe3535e690594280bfe59b60be2603cb6cbb6d6c8bcbb4");
+        assert_eq!(
+            owner_hash("default", "my-es"),
+            "b8464376b5fe3535e690594280bfe59b60be2603cb6cbb6d6c8bcbb4"
+        );
         let mut external = ExternalSecret::default();
         assert_eq!(object_version(&external), "0-f47fe3c0b255b6dd8047cdffa772587bb829efe7a1cb70febeda2eb2");
         external.metadata.annotations_mut().insert("a".into(), "b".into());

@@ -14,7 +14,7 @@ mod target;
 pub use failure::Failure;
 pub use hash::{data_hash, object_version, owner_hash};
 pub use refresh::{Due, due, go_duration};
-pub use report::{Report, Success, report};
+pub use report::{Report, report};
 pub use target::{DATA_HASH, FINALIZER, MANAGED, field_manager};
 
 use sealops_crds::ExternalSecret;
@@ -25,13 +25,36 @@ use crate::outcome::Outcome;
 
 /// Returns the name of the Secret to write.
 pub fn target_name(external: &ExternalSecret) -> &str {
-    let named = external.spec.target.as_ref().and_then(|target| target.name.as_deref()).filter(|name| !name.is_empty());
+    let named = external
+        .spec
+        .target
+        .as_ref()
+        .and_then(|target| target.name.as_deref())
+        .filter(|name| !name.is_empty());
     named.or(external.metadata.name.as_deref()).unwrap_or_default()
 }
 
-/// Fetches, and decides what to write. `now` is in seconds since 1970.
-///
-/// An outcome without changes that is not [`Due::Now`] means that nothing was fetched either.
+/// A decision, and how it came about.
+#[derive(Debug)]
+pub struct Decision {
+    /// What to write.
+    pub outcome: Outcome,
+    /// What the provider answered.
+    pub fetched: Fetched,
+}
+
+/// What was asked of the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fetched {
+    /// Nothing: it is not due.
+    NotDue,
+    /// It had nothing at all; the Secret is left as it is.
+    Empty,
+    /// Values.
+    Values,
+}
+
+/// Fetches if it is due, and decides what to write. `now` is in seconds since 1970.
 ///
 /// # Errors
 /// Returns why the Secret cannot be written.
@@ -39,22 +62,23 @@ pub async fn reconcile(
     external: &ExternalSecret,
     reader: &dyn ClusterReader,
     now: i64,
-) -> Result<(Outcome, Due), Failure> {
+) -> Result<Decision, Failure> {
     let key = ObjectKey::of(&external.metadata);
     supported(external)?;
     let objects = reader.in_namespace(&key.namespace);
     let existing = objects.secret(target_name(external)).await.map_err(|error| Failure::read(&error))?;
     let due = due(external, now)?;
     if due != Due::Now && existing.as_ref().is_some_and(target::is_valid) {
-        return Ok((Outcome { changes: Vec::new(), again: due.wait() }, due));
+        let outcome = Outcome { changes: Vec::new(), again: due.wait() };
+        return Ok(Decision { outcome, fetched: Fetched::NotDue });
     }
     let values = data::fetch(external, reader, objects.as_ref()).await?;
     let again = refresh::interval(external)?;
     if values.is_empty() {
-        return Ok((Outcome { changes: Vec::new(), again }, Due::Now));
+        return Ok(Decision { outcome: Outcome { changes: Vec::new(), again }, fetched: Fetched::Empty });
     }
     let changes = target::decide(external, values, existing)?.into_iter().collect();
-    Ok((Outcome { changes, again }, Due::Now))
+    Ok(Decision { outcome: Outcome { changes, again }, fetched: Fetched::Values })
 }
 
 /// Refuses what this version does not do, by field.

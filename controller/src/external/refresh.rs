@@ -37,14 +37,19 @@ impl Due {
 /// Returns the field for an interval or policy that cannot be read; only this object stops.
 pub fn due(external: &ExternalSecret, now: i64) -> Result<Due, Failure> {
     let status = external.status.as_ref();
-    let version = status.and_then(|status| status.synced_resource_version.as_deref()).filter(|text| !text.is_empty());
-    let time = status.and_then(|status| status.refresh_time.as_deref()).and_then(|time| time.parse::<jiff::Timestamp>().ok());
+    let version =
+        status.and_then(|status| status.synced_resource_version.as_deref()).filter(|text| !text.is_empty());
+    let time = status
+        .and_then(|status| status.refresh_time.as_deref())
+        .and_then(|time| time.parse::<jiff::Timestamp>().ok());
     let same_object = version.is_some_and(|version| version == object_version(external));
     let synced = version.is_some() && time.is_some();
     match external.spec.refresh_policy.as_ref() {
         Some(RefreshPolicy::CreatedOnce) => Ok(if synced { Due::OnChange } else { Due::Now }),
         Some(RefreshPolicy::OnChange) => Ok(if synced && same_object { Due::OnChange } else { Due::Now }),
-        Some(RefreshPolicy::Other(_)) => Err(Failure::invalid("spec.refreshPolicy", "the policy is not known")),
+        Some(RefreshPolicy::Other(_)) => {
+            Err(Failure::invalid("spec.refreshPolicy", "the policy is not known"))
+        }
         Some(RefreshPolicy::Periodic) | None => {
             let interval = interval(external)?;
             let Some(time) = time else { return Ok(Due::Now) };
@@ -52,7 +57,9 @@ pub fn due(external: &ExternalSecret, now: i64) -> Result<Due, Failure> {
             let elapsed = now - time.as_second();
             let seconds = i64::try_from(interval.as_secs()).unwrap_or(i64::MAX);
             Ok(match seconds.saturating_sub(elapsed) {
-                left if same_object && elapsed >= 0 && left > 0 => Due::In(Duration::from_secs(left.unsigned_abs())),
+                left if same_object && elapsed >= 0 && left > 0 => {
+                    Due::In(Duration::from_secs(left.unsigned_abs()))
+                }
                 _ => Due::Now,
             })
         }
@@ -61,13 +68,15 @@ pub fn due(external: &ExternalSecret, now: i64) -> Result<Due, Failure> {
 
 /// Returns the interval between fetches; `None` for zero, which means never again.
 pub(super) fn interval(external: &ExternalSecret) -> Result<Option<Duration>, Failure> {
-    let periodic = external.spec.refresh_policy.as_ref().is_none_or(|policy| *policy == RefreshPolicy::Periodic);
+    let periodic =
+        external.spec.refresh_policy.as_ref().is_none_or(|policy| *policy == RefreshPolicy::Periodic);
     match external.spec.refresh_interval.as_deref() {
         _ if !periodic => Ok(None),
         None => Ok(Some(DEFAULT_INTERVAL)),
         Some(text) => {
-            let interval = go_duration(text)
-                .ok_or_else(|| Failure::invalid("spec.refreshInterval", "this is not a duration such as 1h30m"))?;
+            let interval = go_duration(text).ok_or_else(|| {
+                Failure::invalid("spec.refreshInterval", "this is not a duration such as 1h30m")
+            })?;
             Ok(Some(interval).filter(|interval| !interval.is_zero()))
         }
     }
@@ -113,7 +122,14 @@ mod tests {
 
     #[test]
     fn reads_gos_durations() {
-        for (text, seconds) in [("1h", Some(3600)), ("1h30m", Some(5400)), ("0", Some(0)), ("0s", Some(0)), ("-5m", Some(0)), ("1.5h", Some(5400))] {
+        for (text, seconds) in [
+            ("1h", Some(3600)),
+            ("1h30m", Some(5400)),
+            ("0", Some(0)),
+            ("0s", Some(0)),
+            ("-5m", Some(0)),
+            ("1.5h", Some(5400)),
+        ] {
             assert_eq!(go_duration(text).map(|d| d.as_secs()), seconds, "{text}");
         }
         for text in ["", "1d", "soon", "1", "h", "1y", ".", "1h-5m", "9999999999h"] {

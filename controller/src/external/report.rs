@@ -3,7 +3,7 @@
 use sealops_crds::external_secret::{Binding, ExternalSecretStatus};
 use sealops_crds::{Condition, ExternalSecret};
 
-use super::{Failure, object_version, target_name};
+use super::{Failure, Fetched, object_version, target_name};
 use crate::outcome::{Change, Event};
 
 /// What to tell others about a reconcile.
@@ -15,25 +15,21 @@ pub struct Report {
     pub event: Option<Event>,
 }
 
-/// A successful reconcile.
-pub struct Success<'a> {
-    /// Whether values were fetched.
-    pub fetched: bool,
-    /// The change that was made.
-    pub change: Option<&'a Change>,
-    /// Whether the provider had nothing at all.
-    pub empty: bool,
-}
-
-/// Compares the result with the stored status. `now` is RFC 3339.
-pub fn report(external: &ExternalSecret, result: Result<&Success<'_>, &Failure>, now: &str) -> Report {
+/// Compares the result (what was fetched, and the change that was made) with the stored status. `now` is RFC 3339.
+pub fn report(
+    external: &ExternalSecret,
+    result: Result<(Fetched, Option<&Change>), &Failure>,
+    now: &str,
+) -> Report {
     let stored = external.status.clone().unwrap_or_default();
     let (condition, event) = match result {
-        Ok(success) if !success.fetched => return Report { status: None, event: None },
-        Ok(success) => {
-            let message =
-                if success.empty { "secret retained due to DeletionPolicy=Retain" } else { "secret synced" };
-            let event = success.change.map(|change| match change {
+        Ok((Fetched::NotDue, _)) => return Report { status: None, event: None },
+        Ok((fetched, change)) => {
+            let message = match fetched {
+                Fetched::Empty => "secret retained due to DeletionPolicy=Retain",
+                _ => "secret synced",
+            };
+            let event = change.map(|change| match change {
                 Change::Create(_) => Event::normal("Created", "secret created"),
                 Change::Replace(_) => Event::normal("Updated", "secret updated"),
             });
@@ -44,24 +40,30 @@ pub fn report(external: &ExternalSecret, result: Result<&Success<'_>, &Failure>,
             (("False", "SecretSyncedError", failure.message.clone()), Some(event))
         }
     };
-    let mut status = ExternalSecretStatus {
-        conditions: with_ready(&stored.conditions, condition, now),
-        ..stored.clone()
-    };
-    if result.is_ok_and(|success| success.fetched) {
+    let mut status =
+        ExternalSecretStatus { conditions: with_ready(&stored.conditions, condition, now), ..stored.clone() };
+    if result.is_ok() {
         status.refresh_time = Some(now.to_owned());
         status.synced_resource_version = Some(object_version(external));
     }
-    if result.is_ok_and(|success| !success.empty) {
+    if matches!(result, Ok((Fetched::Values, _))) {
         status.binding = Some(Binding { name: target_name(external).to_owned() });
     }
     let changed = status != stored;
-    Report { status: Some(status).filter(|_| changed), event: event.filter(|event| changed || !event.warning) }
+    Report {
+        status: Some(status).filter(|_| changed),
+        event: event.filter(|event| changed || !event.warning),
+    }
 }
 
-fn with_ready(stored: &[Condition], (word, reason, message): (&str, &str, String), now: &str) -> Vec<Condition> {
+fn with_ready(
+    stored: &[Condition],
+    (word, reason, message): (&str, &str, String),
+    now: &str,
+) -> Vec<Condition> {
     let before = stored.iter().find(|condition| condition.type_ == "Ready");
-    let since = before.filter(|before| before.status == word).and_then(|before| before.last_transition_time.clone());
+    let since =
+        before.filter(|before| before.status == word).and_then(|before| before.last_transition_time.clone());
     let ready = Condition {
         type_: "Ready".to_owned(),
         status: word.to_owned(),

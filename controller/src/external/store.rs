@@ -20,11 +20,15 @@ pub(super) async fn open(
     if source.is_some_and(|source| source.generator_ref.is_some()) {
         return Err("generators are not supported by this version of sealops yet".to_owned());
     }
-    let reference = source.and_then(|source| source.store_ref.as_ref()).or(external.spec.secret_store_ref.as_ref());
+    let reference =
+        source.and_then(|source| source.store_ref.as_ref()).or(external.spec.secret_store_ref.as_ref());
     let reference = reference.ok_or("no store is named")?;
     let spec = read(external, reference, cluster, objects).await?;
     if spec.controller.as_deref().is_some_and(|class| !class.is_empty()) {
-        return Err("the store names a controller class, which is not supported by this version of sealops yet".to_owned());
+        return Err(
+            "the store names a controller class, which is not supported by this version of sealops yet"
+                .to_owned(),
+        );
     }
     connect(&spec).map_err(|error| error.to_string())
 }
@@ -65,7 +69,8 @@ async fn allowed(
     cluster: &dyn ClusterReader,
 ) -> Result<bool, String> {
     let namespace = external.metadata.namespace.as_deref().unwrap_or_default();
-    let labels = cluster.namespace_labels(namespace).await.map_err(|error| error.to_string())?.unwrap_or_default();
+    let labels =
+        cluster.namespace_labels(namespace).await.map_err(|error| error.to_string())?.unwrap_or_default();
     Ok(spec.conditions.iter().any(|condition| {
         let by_name = condition.namespaces.iter().any(|name| name == namespace);
         let by_labels = condition.namespace_selector.as_ref().is_some_and(|selector| {

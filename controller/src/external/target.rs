@@ -49,7 +49,8 @@ pub(super) fn decide(
 ) -> Result<Option<Change>, Failure> {
     let own = ObjectKey::of(&external.metadata);
     let name = target_name(external);
-    let immutable = external.spec.target.as_ref().and_then(|target| target.immutable).filter(|is_set| *is_set);
+    let immutable =
+        external.spec.target.as_ref().and_then(|target| target.immutable).filter(|is_set| *is_set);
     let mut next = match &existing {
         Some(existing) => {
             check_owner(external, existing)?;
@@ -61,7 +62,8 @@ pub(super) fn decide(
             ..SecretObject::default()
         },
     };
-    let frozen = existing.as_ref().is_some_and(|secret| secret.immutable == Some(true)) && immutable.is_some();
+    let frozen =
+        existing.as_ref().is_some_and(|secret| secret.immutable == Some(true)) && immutable.is_some();
     if !frozen {
         next.data = data;
     }
@@ -81,7 +83,11 @@ fn mark(external: &ExternalSecret, own: &ObjectKey, secret: &mut SecretObject) {
         [("f:labels", external.metadata.labels()), ("f:annotations", external.metadata.annotations())]
     {
         let ours = owned_keys(&secret.metadata, &manager, field);
-        let map = if field == "f:labels" { secret.metadata.labels_mut() } else { secret.metadata.annotations_mut() };
+        let map = if field == "f:labels" {
+            secret.metadata.labels_mut()
+        } else {
+            secret.metadata.annotations_mut()
+        };
         map.retain(|key, _| !ours.contains(key));
         map.extend(wanted.clone());
     }
@@ -108,19 +114,24 @@ fn check_owner(external: &ExternalSecret, existing: &SecretObject) -> Result<(),
         return Ok(());
     }
     let target = target_name(external);
-    let is_other_external = owner.kind == ExternalSecret::KIND && owner.api_version.starts_with(ExternalSecret::GROUP);
+    let is_other_external =
+        owner.kind == ExternalSecret::KIND && owner.api_version.starts_with(ExternalSecret::GROUP);
     if is_other_external && Some(owner.name.as_str()) != external.metadata.name.as_deref() {
-        let cause =
-            format!("unable to mutate secret {target}: secret is owned by another ExternalSecret: {}", owner.name);
+        let cause = format!(
+            "unable to mutate secret {target}: secret is owned by another ExternalSecret: {}",
+            owner.name
+        );
         return Err(Failure::owned("target is owned by another ExternalSecret", cause));
     }
-    let cause = format!("unable to mutate secret {target}: it is controlled by {} {}", owner.kind, owner.name);
+    let cause =
+        format!("unable to mutate secret {target}: it is controlled by {} {}", owner.kind, owner.name);
     Err(Failure::owned("failed to take ownership of target secret", cause))
 }
 
 /// Returns the keys below `metadata` that a field manager wrote last.
 fn owned_keys(metadata: &Metadata, manager: &str, field: &str) -> BTreeSet<String> {
-    let entries = metadata.other.get("managedFields").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let entries =
+        metadata.other.get("managedFields").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     entries
         .iter()
         .filter(|entry| entry.get("manager").and_then(Value::as_str) == Some(manager))

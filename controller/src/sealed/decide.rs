@@ -18,12 +18,18 @@ pub fn decide(
     made_by_us: Option<&str>,
 ) -> Result<Outcome, Failure> {
     let Some(existing) = existing else { return Ok(Outcome::one(Change::Create(wanted))) };
+    // Without an owner reference (skip-set-owner-references) only the recorded uid shows that the Secret is ours.
+    let made_by_us = made_by_us.filter(|_| wanted.metadata.owner_references.is_empty());
     let ownership = Ownership::of(&existing, sealed, made_by_us);
     if ownership == Ownership::Foreign {
         return Err(Failure::unmanaged(sealed.metadata.name.as_deref().unwrap_or_default()));
     }
     let next = merged(&existing, wanted, ownership);
-    if next.same_content(&existing) { Ok(Outcome::nothing()) } else { Ok(Outcome::one(Change::Replace(next))) }
+    if next.same_content(&existing) {
+        Ok(Outcome::nothing())
+    } else {
+        Ok(Outcome::one(Change::Replace(next)))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +44,8 @@ enum Ownership {
 
 impl Ownership {
     fn of(existing: &SecretObject, sealed: &SealedSecret, made_by_us: Option<&str>) -> Self {
-        let is_set = |name| existing.metadata.annotations().get(name).is_some_and(|value| value == names::TRUE);
+        let is_set =
+            |name| existing.metadata.annotations().get(name).is_some_and(|value| value == names::TRUE);
         let uid = existing.metadata.uid.as_deref();
         let controlled = controller_of(&existing.metadata)
             .is_some_and(|owner| sealed.metadata.uid.as_deref() == Some(owner.uid.as_str()));
@@ -140,7 +147,7 @@ mod tests {
             (secret(&[("a", "1")], None, &[]), None, false),
             (secret(&[("a", "1")], None, &[names::MANAGED]), None, true),
             (secret(&[("a", "1")], None, &[names::PATCH]), None, true),
-            (secret(&[("a", "1")], None, &[]), Some("target-uid"), true),
+            (secret(&[("a", "1")], None, &[]), Some("target-uid"), false),
             (secret(&[("a", "1")], None, &[]), Some("another-uid"), false),
         ] {
             assert_eq!(decide(&sealed(), wanted(), Some(existing), made_by_us).is_ok(), allowed);
@@ -153,9 +160,20 @@ mod tests {
     }
 
     #[test]
+    fn without_owner_reference_the_recorded_uid_shows_whose_secret_it_is() {
+        for (made_by_us, allowed) in [(Some("target-uid"), true), (Some("another-uid"), false), (None, false)]
+        {
+            let (wanted, existing) = (secret(&[("a", "2")], None, &[]), secret(&[("a", "1")], None, &[]));
+            assert_eq!(decide(&sealed(), wanted, Some(existing), made_by_us).is_ok(), allowed);
+        }
+    }
+
+    #[test]
     fn managed_replaces_and_the_annotation_goes() {
         let existing = secret(&[("old", "1")], None, &[names::MANAGED, "other"]);
-        let next = written(decide(&sealed(), secret(&[("a", "2")], Some("sealed-uid"), &[]), Some(existing), None).unwrap());
+        let next = written(
+            decide(&sealed(), secret(&[("a", "2")], Some("sealed-uid"), &[]), Some(existing), None).unwrap(),
+        );
         assert_eq!(next.data.keys().collect::<Vec<_>>(), ["a"]);
         assert!(next.metadata.annotations().is_empty());
         assert_eq!(next.metadata.owner_references, [owner("sealed-uid")]);

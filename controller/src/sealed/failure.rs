@@ -80,9 +80,10 @@ impl Failure {
     /// Returns the failure that the Secret could not be written.
     pub fn commit(namespace: &str, name: &str, error: &CommitError) -> Self {
         let event = match error.kind {
-            CommitErrorKind::Immutable => {
-                Some(Event::warning(UPDATE_EVENT, format!("Error updating {namespace}/{name}: {IMMUTABLE_TEXT}")))
-            }
+            CommitErrorKind::Immutable => Some(Event::warning(
+                UPDATE_EVENT,
+                format!("Error updating {namespace}/{name}: {IMMUTABLE_TEXT}"),
+            )),
             CommitErrorKind::Refused | CommitErrorKind::Unavailable => {
                 Some(Event::warning(UPDATE_EVENT, error.message.clone()))
             }

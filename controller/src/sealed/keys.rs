@@ -43,12 +43,16 @@ pub enum KeySecretError {
 ///
 /// # Errors
 /// Returns why it cannot be used; the caller quarantines it.
-pub fn read_key_secret(secret: &SecretObject, order: KeyOrder) -> Result<(RingKey, Certificate), KeySecretError> {
+pub fn read_key_secret(
+    secret: &SecretObject,
+    order: KeyOrder,
+) -> Result<(RingKey, Certificate), KeySecretError> {
     let entry = |name| secret.data.get(name).ok_or(KeySecretError::Missing(name));
     let certificate = Certificate::from_pem(entry(CERTIFICATE)?.expose())?;
     let key = SealingKey::from_pem(entry(PRIVATE_KEY)?)?;
     key.check_certificate(&certificate)?;
-    let created = secret.metadata.creation_timestamp.as_deref().and_then(|time| time.parse::<jiff::Timestamp>().ok());
+    let created =
+        secret.metadata.creation_timestamp.as_deref().and_then(|time| time.parse::<jiff::Timestamp>().ok());
     let order = match (order, created) {
         (KeyOrder::SecretCreationTimestamp, Some(created)) => created.as_second(),
         _ => certificate.not_before(),

@@ -145,7 +145,9 @@ fn old_format(
         ));
     }
     if !options.accept_v1_data {
-        return Err(Failure::unseal("using deprecated 'data' field, use 'encryptedData' or flip the feature flag"));
+        return Err(Failure::unseal(
+            "using deprecated 'data' field, use 'encryptedData' or flip the feature flag",
+        ));
     }
     let text = opener.value(data).map_err(Failure::unseal)?;
     let broken = || Failure::unseal("the sealed value is not one Secret in JSON or YAML");

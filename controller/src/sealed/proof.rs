@@ -89,16 +89,31 @@ impl Proof {
     }
 
     /// Judges the present state from versions alone: no value is read.
-    pub fn judge(&self, uid: &str, spec: &str, target: Option<&TargetVersion>, keys: &SealingKeyRing) -> InSync {
+    pub fn judge(
+        &self,
+        uid: &str,
+        spec: &str,
+        target: Option<&TargetVersion>,
+        keys: &SealingKeyRing,
+    ) -> InSync {
         let Some(target) = target else { return InSync::Unknown };
         if self.uid != uid || self.spec != spec || self.target.uid != target.uid || !self.is_authentic(keys) {
             return InSync::Unknown;
         }
-        if self.target.resource_version == target.resource_version { InSync::Yes } else { InSync::TargetChanged }
+        if self.target.resource_version == target.resource_version {
+            InSync::Yes
+        } else {
+            InSync::TargetChanged
+        }
     }
 
     /// Returns the proof for another version of the target, if its content is the one proved.
-    pub fn renewed(&self, secret: &SecretObject, target: TargetVersion, keys: &SealingKeyRing) -> Option<Self> {
+    pub fn renewed(
+        &self,
+        secret: &SecretObject,
+        target: TargetVersion,
+        keys: &SealingKeyRing,
+    ) -> Option<Self> {
         let mac_key = keys.by_fingerprint(&self.key())?.derive_mac_key(PURPOSE);
         let same = constant_time_eq(&self.content, &self.content_mac(&mac_key, secret));
         let mut proof = Self { target, ..self.clone() };
@@ -111,7 +126,8 @@ impl Proof {
         Fingerprint::from_text(&self.key)
     }
 
-    fn is_authentic(&self, keys: &SealingKeyRing) -> bool {
+    /// Returns whether a process with one of these keys made the proof.
+    pub fn is_authentic(&self, keys: &SealingKeyRing) -> bool {
         keys.by_fingerprint(&self.key())
             .is_some_and(|key| constant_time_eq(&self.mac, &self.outer_mac(&key.derive_mac_key(PURPOSE))))
     }

@@ -34,11 +34,13 @@ fn new_status(sealed: &SealedSecret, result: Result<(), &Failure>, now: &str) ->
     let stored = sealed.status.clone().unwrap_or_default();
     let synced = stored.conditions.iter().find(|condition| condition.type_ == SYNCED);
     let same_word = synced.is_some_and(|condition| condition.status == word);
-    let stored_message = synced.and_then(|condition| condition.message.clone()).filter(|text| !text.is_empty());
+    let stored_message =
+        synced.and_then(|condition| condition.message.clone()).filter(|text| !text.is_empty());
     if same_word && stored_message == message && stored.observed_generation == sealed.metadata.generation {
         return None;
     }
-    let transition = synced.filter(|_| same_word).and_then(|condition| condition.last_transition_time.clone());
+    let transition =
+        synced.filter(|_| same_word).and_then(|condition| condition.last_transition_time.clone());
     let condition = SealedSecretCondition {
         type_: SYNCED.to_owned(),
         status: word.to_owned(),

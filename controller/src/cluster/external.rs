@@ -1,0 +1,292 @@
+//! ExternalSecrets in a running cluster: the same seam as for SealedSecrets, with a clock.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use kube::Client;
+use sealops_crds::{ExternalSecret, Metadata};
+use tokio::sync::watch;
+use tracing::{debug, warn};
+
+use super::api::SecretApi;
+use super::commit::commit;
+use super::events::Recorder;
+use super::leader::{Leadership, WriteGuard};
+use super::metrics::{Metrics, ReconcileResult};
+use super::queue::{Lane, Queue};
+use super::reader::LiveReader;
+use super::sealed::record;
+use super::shards::lock;
+use super::watch::{Namespaces, Seen, objects, secrets};
+use crate::external::{self, FINALIZER, Failure, MANAGED};
+use crate::object::ObjectKey;
+use crate::outcome::{CommitErrorKind, Retry};
+
+const KIND: &str = "ExternalSecret";
+/// Longest time that is slept for a refresh; a longer interval is looked at again in between.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// Everything that the workers share.
+pub struct ExternalDriver {
+    api: SecretApi,
+    reader: LiveReader,
+    client: Client,
+    metrics: Arc<Metrics>,
+    recorder: Recorder,
+    namespaces: Namespaces,
+    workers: usize,
+    queue: Queue<ObjectKey>,
+    seen: Mutex<Watched>,
+}
+
+/// What the watches have shown: versions and names only.
+#[derive(Default)]
+struct Watched {
+    /// Generation, labels and annotations decide whether an update is news.
+    objects: HashMap<ObjectKey, (String, String)>,
+    /// Which objects write a Secret.
+    by_target: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
+}
+
+impl ExternalDriver {
+    /// Makes the driver; nothing runs yet.
+    pub fn new(
+        client: Client,
+        metrics: Arc<Metrics>,
+        recorder: Recorder,
+        namespaces: Namespaces,
+        workers: usize,
+    ) -> Arc<Self> {
+        let api = SecretApi::new(client.clone());
+        Arc::new(Self {
+            reader: LiveReader::new(api.clone()),
+            api,
+            client,
+            metrics,
+            recorder,
+            namespaces,
+            workers,
+            queue: Queue::new(|key: &ObjectKey| key.namespace.clone()),
+            seen: Mutex::default(),
+        })
+    }
+
+    /// Returns the queue, to shut it down.
+    pub fn queue(&self) -> &Queue<ObjectKey> {
+        &self.queue
+    }
+
+    /// Follows ExternalSecrets and their targets until the process ends.
+    pub async fn watch(self: Arc<Self>) {
+        let mut external = objects::<ExternalSecret>(&self.client, &self.namespaces);
+        let label = format!("{MANAGED}=true");
+        let mut targets = secrets(&self.client, &self.namespaces, Some(&label));
+        loop {
+            tokio::select! {
+                Some(seen) = external.next() => self.saw_external(seen),
+                Some(seen) = targets.next() => self.saw_target(seen),
+                else => return,
+            }
+        }
+    }
+
+    fn saw_external(&self, seen: Seen<ExternalSecret>) {
+        match seen {
+            Seen::Applied(key, object) => {
+                let target = ObjectKey::new(key.namespace.as_str(), external::target_name(&object));
+                let deleting = object.metadata.deletion_timestamp.is_some();
+                let version = format!("{} {deleting}", external::object_version(&object));
+                let uid = object.metadata.uid.unwrap_or_default();
+                let mut seen = lock(&self.seen);
+                seen.by_target.entry(target).or_default().insert(key.clone());
+                let before = seen.objects.insert(key.clone(), (uid.clone(), version.clone()));
+                drop(seen);
+                if before != Some((uid, version)) {
+                    self.queue.add(key, Lane::New);
+                }
+            }
+            Seen::Deleted(key) => self.forget(&key),
+            Seen::Complete(listed) => {
+                let gone: Vec<ObjectKey> = outside(&lock(&self.seen).objects, &listed);
+                gone.iter().for_each(|key| self.forget(key));
+            }
+        }
+    }
+
+    fn forget(&self, key: &ObjectKey) {
+        let mut seen = lock(&self.seen);
+        seen.objects.remove(key);
+        seen.by_target.retain(|_, keys| {
+            keys.remove(key);
+            !keys.is_empty()
+        });
+        drop(seen);
+        self.queue.forget(key);
+    }
+
+    /// Any change of a target is looked at; what we wrote ourselves turns out to be right and costs one GET.
+    fn saw_target(&self, seen: Seen<Metadata>) {
+        let (Seen::Applied(target, _) | Seen::Deleted(target)) = seen else { return };
+        let keys = lock(&self.seen).by_target.get(&target).cloned().unwrap_or_default();
+        keys.into_iter().for_each(|key| self.queue.add(key, Lane::Drift));
+    }
+
+    /// Works while this process leads; ends after `stop`.
+    pub async fn lead(self: Arc<Self>, leadership: Leadership, mut stop: watch::Receiver<bool>) {
+        loop {
+            let guard = tokio::select! {
+                guard = leadership.acquired() => guard,
+                _ = stop.wait_for(|stop| *stop) => return,
+            };
+            let known: Vec<ObjectKey> = lock(&self.seen).objects.keys().cloned().collect();
+            known.into_iter().for_each(|key| self.queue.add(key, Lane::Resync));
+            let workers = (0..self.workers).map(|_| self.work(&guard)).collect::<Vec<_>>();
+            tokio::select! {
+                _ = futures::future::join_all(workers) => {}
+                () = guard.lost() => {}
+            }
+            if *stop.borrow() {
+                return;
+            }
+        }
+    }
+
+    async fn work(&self, guard: &WriteGuard) {
+        while let Some(item) = self.queue.next().await {
+            let again = self.reconcile(&item.key, guard).await;
+            let result = match &again {
+                Again::After { wrote: true, .. } => ReconcileResult::Written,
+                Again::After { .. } => ReconcileResult::Unchanged,
+                Again::Backoff | Again::OnChange => ReconcileResult::Error,
+            };
+            self.metrics.reconcile(KIND, result);
+            match again {
+                Again::After { wait, .. } => {
+                    self.queue.forget(&item.key);
+                    if let Some(wait) = wait {
+                        self.queue.add_after(item.key.clone(), Lane::Resync, wait.min(LONGEST_WAIT));
+                    }
+                }
+                Again::Backoff => {
+                    self.queue.failed(item.key.clone());
+                }
+                Again::OnChange => {}
+            }
+        }
+    }
+
+    async fn reconcile(&self, key: &ObjectKey, guard: &WriteGuard) -> Again {
+        let object = match self.api.object::<ExternalSecret>(key).await {
+            Ok(Some(object)) => object,
+            Ok(None) => {
+                self.forget(key);
+                return Again::After { wait: None, wrote: false };
+            }
+            Err(error) => {
+                debug!(%error, "cannot read the object");
+                return Again::Backoff;
+            }
+        };
+        let finalizers = &object.metadata.finalizers;
+        let is_marked = finalizers.iter().any(|name| name == FINALIZER);
+        let deleting = object.metadata.deletion_timestamp.is_some();
+        if is_marked == deleting {
+            let mut next: Vec<String> =
+                finalizers.iter().filter(|name| *name != FINALIZER).cloned().collect();
+            if !deleting {
+                next.push(FINALIZER.to_owned());
+            }
+            if guard.check().is_err()
+                || self.api.set_finalizers(&object, &next, super::FIELD_MANAGER).await.is_err()
+            {
+                return Again::Backoff;
+            }
+        }
+        if deleting {
+            return Again::After { wait: None, wrote: false };
+        }
+        self.synchronise(key, &object, guard).await
+    }
+
+    async fn synchronise(&self, key: &ObjectKey, object: &ExternalSecret, guard: &WriteGuard) -> Again {
+        let started = Timestamp::now();
+        let manager = external::field_manager(&key.name);
+        let result = match external::reconcile(object, &self.reader, started.as_second()).await {
+            Err(failure) => Err(failure),
+            Ok(decision) => {
+                let wait = decision.outcome.again;
+                match commit(decision.outcome, &self.api, guard, &manager.replace('/', "%2F")).await {
+                    Ok(committed) => Ok((committed, decision.fetched, wait)),
+                    Err(error)
+                        if matches!(error.kind, CommitErrorKind::Conflict | CommitErrorKind::NotLeader) =>
+                    {
+                        return Again::Backoff;
+                    }
+                    Err(error) => Err(Failure::commit(&error)),
+                }
+            }
+        };
+        let now = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let report = match &result {
+            Ok((committed, fetched, _)) => {
+                let change = committed.change.as_ref().map(|(change, _)| change);
+                external::report(object, Ok((*fetched, change)), &now)
+            }
+            Err(failure) => {
+                warn!(object = %key, problem = failure.cause, "not synchronised");
+                external::report(object, Err(failure), &now)
+            }
+        };
+        if let Some(event) = &report.event {
+            record(&self.recorder, object, event);
+        }
+        if let Some(status) = report.status
+            && !self.write_status(object, &status, guard).await
+        {
+            return Again::Backoff;
+        }
+        match result {
+            Ok((committed, _, wait)) => Again::After { wait, wrote: committed.change.is_some() },
+            Err(failure) if failure.retry == Retry::OnChange => Again::OnChange,
+            Err(_) => Again::Backoff,
+        }
+    }
+
+    async fn write_status(
+        &self,
+        object: &ExternalSecret,
+        status: &sealops_crds::ExternalSecretStatus,
+        guard: &WriteGuard,
+    ) -> bool {
+        let Ok(status) = serde_json::to_value(status) else { return false };
+        if guard.check().is_err() {
+            return false;
+        }
+        match self.api.apply_status(object, status, super::FIELD_MANAGER).await {
+            Ok(()) => true,
+            Err(refusal) => refusal.is_not_found() || refusal.is_conflict(),
+        }
+    }
+}
+
+/// When to look again.
+enum Again {
+    /// All is well.
+    After {
+        /// `None` waits for a change.
+        wait: Option<Duration>,
+        /// Whether the Secret was written.
+        wrote: bool,
+    },
+    /// It failed.
+    Backoff,
+    /// It failed, and only a change of the object helps.
+    OnChange,
+}
+
+fn outside<V>(known: &HashMap<ObjectKey, V>, listed: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
+    known.keys().filter(|key| !listed.contains(*key)).cloned().collect()
+}

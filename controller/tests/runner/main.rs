@@ -1,0 +1,13 @@
+//! The controller against a real API server, beside the real Sealed Secrets controller and kubeseal.
+#![allow(missing_docs, unreachable_pub)]
+
+mod canary;
+mod chaos;
+mod external;
+mod harness;
+mod interop;
+mod objects;
+mod offline;
+mod restart;
+mod rights;
+mod takeover;
