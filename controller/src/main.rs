@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use sealops_controller::cluster::keys::KeyOptions;
+use sealops_controller::cluster::leader::Timing;
 use sealops_controller::cluster::log::{self, InfoStream, LogFormat, LogOptions, Threshold};
 use sealops_controller::cluster::run::{RunOptions, run};
 use sealops_controller::cluster::sealed::SealedOptions;
@@ -34,6 +36,15 @@ struct Flags {
     /// Elect a leader among the replicas; false only where there is one
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     leader_elect: bool,
+    /// How long the other replicas wait for an unchanged lease
+    #[arg(long, default_value = "15s", value_parser = duration)]
+    leader_elect_lease_duration: Duration,
+    /// How long after its last renewal the leader goes on writing
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    leader_elect_renew_deadline: Duration,
+    /// Between two renewals, or two attempts to lead
+    #[arg(long, default_value = "2s", value_parser = duration)]
+    leader_elect_retry_period: Duration,
     /// Prefix of the names of sealing key Secrets
     #[arg(long, default_value = "sealed-secrets-key")]
     key_prefix: String,
@@ -100,6 +111,11 @@ fn main() -> ExitCode {
 }
 
 fn start(flags: Flags) -> Result<(), String> {
+    let (lease, renew, retry) =
+        (flags.leader_elect_lease_duration, flags.leader_elect_renew_deadline, flags.leader_elect_retry_period);
+    if !(retry < renew && renew < lease) {
+        return Err("the leader election needs retry period < renew deadline < lease duration".to_owned());
+    }
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| "a TLS provider is installed already".to_owned())?;
@@ -117,7 +133,11 @@ fn options(flags: Flags) -> RunOptions {
     RunOptions {
         kubeconfig: flags.kubeconfig,
         identity: flags.identity.unwrap_or_else(identity),
-        leader_elect: flags.leader_elect,
+        election: flags.leader_elect.then_some(Timing {
+            lease_duration: flags.leader_elect_lease_duration,
+            renew_deadline: flags.leader_elect_renew_deadline,
+            retry_period: flags.leader_elect_retry_period,
+        }),
         keys: KeyOptions {
             namespace,
             prefix: flags.key_prefix,
@@ -152,9 +172,14 @@ fn identity() -> String {
     format!("{}-{}", host.trim(), std::process::id())
 }
 
-fn seconds(text: &str) -> Result<i64, String> {
+fn duration(text: &str) -> Result<Duration, String> {
     go_duration(text)
-        .and_then(|duration| i64::try_from(duration.as_secs()).ok())
-        .filter(|seconds| *seconds > 0)
-        .ok_or_else(|| "this is not a duration such as 87600h".to_owned())
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "this is not a duration such as 1h30m".to_owned())
+}
+
+fn seconds(text: &str) -> Result<i64, String> {
+    duration(text).and_then(|duration| {
+        i64::try_from(duration.as_secs()).map_err(|_| "this duration is too long".to_owned())
+    })
 }

@@ -32,8 +32,8 @@ pub struct RunOptions {
     pub kubeconfig: Option<PathBuf>,
     /// Unique name of this process, for the Lease and the events.
     pub identity: String,
-    /// Whether replicas elect a leader; without, there must be one replica only.
-    pub leader_elect: bool,
+    /// How replicas elect a leader; without, there must be one replica only.
+    pub election: Option<Timing>,
     /// Sealing keys.
     pub keys: KeyOptions,
     /// SealedSecrets.
@@ -136,14 +136,12 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
 }
 
 fn elect(client: &Client, options: &RunOptions) -> (Option<LeaderElector>, Leadership) {
-    if !options.leader_elect {
-        return (None, Leadership::always());
-    }
+    let Some(timing) = options.election else { return (None, Leadership::always()) };
     let candidate = Candidate {
         namespace: options.keys.namespace.clone(),
         lease_name: LEASE.to_owned(),
         identity: options.identity.clone(),
-        timing: Timing::default(),
+        timing,
     };
     let (elector, leadership) = LeaderElector::new(client.clone(), candidate);
     (Some(elector), leadership)
