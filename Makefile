@@ -13,7 +13,7 @@ help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 .PHONY: demo
-demo: ## seal, unseal and edit files, without a cluster
+demo: ## seal a Secret, render it offline, see a changed byte refused; no cluster
 	demo/run.sh
 
 .PHONY: test
@@ -48,7 +48,7 @@ deny: ## check licences, sources and bans of the dependencies
 
 .PHONY: generate
 generate: ## write the generated files again
-	cargo run --locked -p sealops-crds --bin crdgen
+	cargo run --locked -p sealops-crds --features schema --bin crdgen
 
 .PHONY: clean-cache
 clean-cache: ## remove built parts and build folders from the cache

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use k8s_openapi::api::core::v1::Secret;
 use sealops_crypto::sealing::Certificate;
-use sealops_testenv::{AuditEntry, ControlPlane, eventually};
+use sealops_testenv::{AuditEntry, AuditMark, ControlPlane, eventually};
 
 use super::harness::*;
 
@@ -56,6 +56,17 @@ async fn all_right(plane: &ControlPlane, round: u64) -> Result<()> {
     .await
 }
 
+/// Returns the user that wrote a Secret last.
+fn writer_since(plane: &ControlPlane, mark: AuditMark) -> Option<String> {
+    let entries = plane.audit().since(mark).ok()?;
+    let writes = |entry: &&AuditEntry| {
+        entry.user.starts_with("sealops-")
+            && entry.resource == "secrets"
+            && matches!(entry.verb.as_str(), "create" | "update")
+    };
+    entries.iter().rev().find(writes).map(|entry| entry.user.clone())
+}
+
 /// Each process has its own user, so the audit log tells them apart: the spans of their writes must not overlap.
 fn assert_one_writer_at_a_time(entries: &[AuditEntry]) {
     let mut spans: BTreeMap<&str, (jiff::Timestamp, jiff::Timestamp)> = BTreeMap::new();
@@ -87,14 +98,13 @@ fn kills_and_restarts_lose_nothing() {
             Controller::spawn(&kubeconfig, &[&["--identity", &user(number)], &short[..]].concat())
         };
         let mark = plane.audit().mark()?;
-        let mut controller = start(0)?;
-        controller.wait_ready().await?;
-        let certificate = controller.certificate().await?;
+        let mut first = start(0)?;
+        first.wait_ready().await?;
+        let certificate = first.certificate().await?;
         change_all(&plane, &certificate, 1).await?;
 
-        // The second replica waits for the Lease the whole time; it takes over whenever the first is killed.
-        let mut other = start(1)?;
-        other.wait_ready().await?;
+        // Two replicas at any time: one leads, the other waits for the Lease. The one that writes is killed.
+        let mut replicas = BTreeMap::from([(user(0), first), (user(1), start(1)?)]);
         let done = AtomicBool::new(false);
         let changes = async {
             let mut round = 2;
@@ -107,24 +117,18 @@ fn kills_and_restarts_lose_nothing() {
         };
         let kills = async {
             for kill in 0..KILLS {
-                controller.process.kill()?;
+                let before = plane.audit().mark()?;
+                let leader = eventually("a replica writes", PATIENCE, async || writer_since(&plane, before)).await?;
+                let mut killed = replicas.remove(&leader).ok_or_else(|| anyhow::anyhow!("{leader} was killed before"))?;
+                killed.process.kill()?;
                 if kill == KILLS / 2 {
                     plane.kill_apiserver()?;
                     plane.restart_apiserver().await?;
                 }
-                // The process that was started last stands by; the one before it leads or is about to.
-                controller = std::mem::replace(&mut other, start(kill + 2)?);
-                let before = plane.audit().mark()?;
-                let leader = user(kill + 1);
-                eventually("the successor writes", PATIENCE, async || {
-                    let wrote = plane.audit().since(before).ok()?.into_iter().any(|entry| {
-                        let writes = matches!(entry.verb.as_str(), "create" | "update");
-                        entry.user == leader && entry.resource == "secrets" && writes
-                    });
-                    wrote.then_some(())
-                })
-                .await?;
+                replicas.insert(user(kill + 2), start(kill + 2)?);
             }
+            let before = plane.audit().mark()?;
+            eventually("the last one writes", PATIENCE, async || writer_since(&plane, before)).await?;
             done.store(true, Ordering::Relaxed);
             anyhow::Ok(())
         };

@@ -59,7 +59,8 @@ impl Controller {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sealops-controller"));
         command.env_clear();
         command.arg("--kubeconfig").arg(kubeconfig).args(["--namespace", HOME]);
-        command.arg(format!("--listen-addr=127.0.0.1:{port}"));
+        // Every address of the private network namespace, so that the API server's service proxy reaches it too.
+        command.arg(format!("--listen-addr=0.0.0.0:{port}"));
         command.arg(format!("--listen-metrics-addr=127.0.0.1:{metrics_port}"));
         command.args(["--key-size", "2048"]).args(flags);
         let process = Process::spawn("sealops-controller", command, folder.path())?;
