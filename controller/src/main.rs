@@ -111,8 +111,11 @@ fn main() -> ExitCode {
 }
 
 fn start(flags: Flags) -> Result<(), String> {
-    let (lease, renew, retry) =
-        (flags.leader_elect_lease_duration, flags.leader_elect_renew_deadline, flags.leader_elect_retry_period);
+    let (lease, renew, retry) = (
+        flags.leader_elect_lease_duration,
+        flags.leader_elect_renew_deadline,
+        flags.leader_elect_retry_period,
+    );
     if !(retry < renew && renew < lease) {
         return Err("the leader election needs retry period < renew deadline < lease duration".to_owned());
     }

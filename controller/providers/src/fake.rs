@@ -44,7 +44,6 @@ mod tests {
             key: key.into(),
             value: value.to_owned().into(),
             version: version.map(str::to_owned),
-            ..FakeData::default()
         };
         let store = FakeStore::new(FakeProvider {
             data: vec![entry("/a", "one", None), entry("/a", "two", Some("v2"))],

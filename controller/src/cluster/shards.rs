@@ -112,7 +112,7 @@ impl ShardStore {
                     Some((ObjectKey::new(namespace, name), proof))
                 })),
                 Err(_) => {
-                    warn!(shard = shard.name_any(), "a state shard is damaged; its objects are checked once")
+                    warn!(shard = shard.name_any(), "a state shard is damaged; its objects are checked once");
                 }
             }
             self.stored.insert(shard.name_any(), shard);

@@ -39,10 +39,10 @@ pub enum Namespaces {
 }
 
 /// Watches a kind of custom resource; whatever the API server holds, the watch goes on.
-pub fn objects<T: CustomResource>(client: &Client, namespaces: &Namespaces) -> BoxStream<'static, Seen<T>>
-where
-    T: Send + 'static,
-{
+pub fn objects<T: CustomResource + Send + 'static>(
+    client: &Client,
+    namespaces: &Namespaces,
+) -> BoxStream<'static, Seen<T>> {
     let resource =
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(T::GROUP, T::VERSION, T::KIND), T::PLURAL);
     let apis = match namespaces {

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use sealops_crds::ExternalSecret;
 use sealops_testenv::eventually;
 use serde_json::{Value, json};
@@ -50,7 +50,8 @@ async fn ready(client: &kube::Client, name: &str, status: &str) -> anyhow::Resul
     eventually(&format!("ExternalSecret {name} is Ready={status}"), PATIENCE, async || {
         let object = api.get_opt(name).await.ok().flatten()?;
         let condition = object.data.pointer("/status/conditions/0")?.clone();
-        (condition["type"] == "Ready" && condition["status"] == status).then_some(object.data["status"].clone())
+        (condition["type"] == "Ready" && condition["status"] == status)
+            .then_some(object.data["status"].clone())
     })
     .await
 }
@@ -68,16 +69,32 @@ fn fetches_marks_refreshes_and_repairs_as_recorded() {
         assert_eq!(status["conditions"][0]["message"], "secret synced");
         assert_eq!(status["binding"]["name"], "app");
         let made = secret(&client, "shop", "app").await?;
-        let expected = [("host", "db"), ("nested", r#"{"a": [1, 2]}"#), ("odd_key", "x"), ("port", "5432"), ("user", "amber")];
-        assert_eq!(data(&made), expected.map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec())).into());
+        let expected = [
+            ("host", "db"),
+            ("nested", r#"{"a": [1, 2]}"#),
+            ("odd_key", "x"),
+            ("port", "5432"),
+            ("user", "amber"),
+        ];
+        assert_eq!(
+            data(&made),
+            expected.map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec())).into()
+        );
         let meta = &made.metadata;
         let label = |name: &str| meta.labels.as_ref().unwrap().get(name).cloned();
         assert_eq!(label("team").as_deref(), Some("blue"));
         assert_eq!(label("reconcile.external-secrets.io/managed").as_deref(), Some("true"));
-        assert_eq!(label("reconcile.external-secrets.io/created-by"), Some(sealops_controller::external::owner_hash("shop", "app")));
+        assert_eq!(
+            label("reconcile.external-secrets.io/created-by"),
+            Some(sealops_controller::external::owner_hash("shop", "app"))
+        );
         let owner = &meta.owner_references.as_ref().unwrap()[0];
-        assert_eq!((owner.kind.as_str(), owner.controller, owner.block_owner_deletion), ("ExternalSecret", Some(true), Some(true)));
-        let managers: Vec<_> = meta.managed_fields.iter().flatten().filter_map(|field| field.manager.clone()).collect();
+        assert_eq!(
+            (owner.kind.as_str(), owner.controller, owner.block_owner_deletion),
+            ("ExternalSecret", Some(true), Some(true))
+        );
+        let managers: Vec<_> =
+            meta.managed_fields.iter().flatten().filter_map(|field| field.manager.clone()).collect();
         assert_eq!(managers, ["externalsecrets.external-secrets.io/app"]);
         assert_eq!(event(&client, "shop", "app", "Created").await?, "secret created");
         let external = api(&client);
@@ -94,7 +111,8 @@ fn fetches_marks_refreshes_and_repairs_as_recorded() {
         .await?;
 
         // An annotation forces a refresh; a label that is gone goes from the Secret too.
-        let patch = json!({ "metadata": { "annotations": { "force-sync": "1" }, "labels": { "team": null } } });
+        let patch =
+            json!({ "metadata": { "annotations": { "force-sync": "1" }, "labels": { "team": null } } });
         external.patch("app", &PatchParams::default(), &Patch::Merge(&patch)).await?;
         eventually("labels and annotations follow", PATIENCE, async || {
             let meta = secrets.get("app").await.ok()?.metadata;
@@ -115,7 +133,8 @@ fn fetches_marks_refreshes_and_repairs_as_recorded() {
         // Deleting the object takes the finalizer off, and the Secret goes with it.
         external.delete("app", &DeleteParams::default()).await?;
         eventually("object and Secret are gone", PATIENCE, async || {
-            let gone = external.get_opt("app").await.ok()?.is_none() && secrets.get_opt("app").await.ok()?.is_none();
+            let gone =
+                external.get_opt("app").await.ok()?.is_none() && secrets.get_opt("app").await.ok()?.is_none();
             gone.then_some(())
         })
         .await?;
@@ -132,7 +151,9 @@ fn failures_stay_with_their_object() {
         let _controller = Controller::start(&plane, &[]).await?;
         plane.apply_manifests(FIRST).await?;
         let broken = |name: &str, spec: &str| {
-            format!("apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {{name: {name}, namespace: shop}}\nspec: {spec}\n---\n")
+            format!(
+                "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {{name: {name}, namespace: shop}}\nspec: {spec}\n---\n"
+            )
         };
         let entry = "data: [{secretKey: a, remoteRef: {key: KEY}}]";
         let manifests: String = [
@@ -147,12 +168,36 @@ fn failures_stay_with_their_object() {
         ready(&client, "app", "True").await?;
         plane.apply_manifests(&manifests).await?;
         for (name, message, event_text) in [
-            ("missing", "could not get secret data from provider", "error processing spec.data[0] (key: nope), err: Secret does not exist"),
-            ("no-store", "could not get secret data from provider", "could not get SecretStore \"none\", it does not exist"),
-            ("interval", "spec.refreshInterval: this is not a duration such as 1h30m", "spec.refreshInterval"),
-            ("not-json", "could not get secret data from provider", "error processing spec.dataFrom[0].extract, err: unable to unmarshal secret"),
-            ("template", "spec.target.template is not supported by this version of sealops yet", "spec.target.template"),
-            ("shared", "target is owned by another ExternalSecret", "secret is owned by another ExternalSecret: app"),
+            (
+                "missing",
+                "could not get secret data from provider",
+                "error processing spec.data[0] (key: nope), err: Secret does not exist",
+            ),
+            (
+                "no-store",
+                "could not get secret data from provider",
+                "could not get SecretStore \"none\", it does not exist",
+            ),
+            (
+                "interval",
+                "spec.refreshInterval: this is not a duration such as 1h30m",
+                "spec.refreshInterval",
+            ),
+            (
+                "not-json",
+                "could not get secret data from provider",
+                "error processing spec.dataFrom[0].extract, err: unable to unmarshal secret",
+            ),
+            (
+                "template",
+                "spec.target.template is not supported by this version of sealops yet",
+                "spec.target.template",
+            ),
+            (
+                "shared",
+                "target is owned by another ExternalSecret",
+                "secret is owned by another ExternalSecret: app",
+            ),
         ] {
             let status = ready(&client, name, "False").await?;
             assert_eq!(status["conditions"][0]["message"], message, "{name}");
@@ -161,7 +206,10 @@ fn failures_stay_with_their_object() {
             assert!(text.contains(event_text) && !text.contains("amber"), "{name}: {text}");
         }
         // The store gets the missing key: the object recovers by itself.
-        let fixed = FIRST.replace("- {key: user, value: amber}", "- {key: user, value: amber}\n      - {key: nope, value: there}");
+        let fixed = FIRST.replace(
+            "- {key: user, value: amber}",
+            "- {key: user, value: amber}\n      - {key: nope, value: there}",
+        );
         plane.apply_manifests(fixed.split("---").next().unwrap()).await?;
         ready(&client, "missing", "True").await?;
         assert_eq!(data(&secret(&client, "shop", "missing").await?)["a"], b"there");
@@ -178,7 +226,9 @@ fn refreshes_by_its_interval() {
         let _controller = Controller::start(&plane, &[]).await?;
         plane.apply_manifests(&FIRST.replace("refreshInterval: 1h", "refreshInterval: 2s")).await?;
         ready(&client, "app", "True").await?;
-        plane.apply_manifests(FIRST.replace("value: amber", "value: blue").split("---").next().unwrap()).await?;
+        plane
+            .apply_manifests(FIRST.replace("value: amber", "value: blue").split("---").next().unwrap())
+            .await?;
         let secrets = Api::<Secret>::namespaced(client.clone(), "shop");
         eventually("the new value arrives", Duration::from_secs(20), async || {
             secrets.get("app").await.ok().filter(|secret| data(secret)["user"] == b"blue")

@@ -7,13 +7,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams};
-use kube::Client;
 use k8s_openapi::api::core::v1::{Event, Secret};
+use kube::Client;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams};
 use sealops_crds::{MANIFESTS, SealedSecret};
 use sealops_crypto::sealing::{Certificate, Label, Scope, seal};
 use sealops_formats::base64;
-use sealops_testenv::{AuditEntry, ControlPlane, ControlPlaneOptions, Process, eventually, free_port, http_get};
+use sealops_testenv::{
+    AuditEntry, ControlPlane, ControlPlaneOptions, Process, eventually, free_port, http_get,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -70,7 +72,9 @@ impl Controller {
     pub async fn wait_ready(&mut self) -> Result<()> {
         let address = local(self.port);
         self.process
-            .wait_until_async(PATIENCE, async || http_get(address, "/readyz", &[]).is_ok_and(|a| a.status == 200))
+            .wait_until_async(PATIENCE, async || {
+                http_get(address, "/readyz", &[]).is_ok_and(|a| a.status == 200)
+            })
             .await
     }
 
@@ -87,7 +91,8 @@ impl Controller {
     /// Returns the value of a metric series given with its labels.
     pub fn metric(&self, series: &str) -> Result<f64> {
         let text = http_get(local(self.metrics_port), "/metrics", &[])?.body;
-        let line = text.lines().find(|line| line.starts_with(series) && line[series.len()..].starts_with(' '));
+        let line =
+            text.lines().find(|line| line.starts_with(series) && line[series.len()..].starts_with(' '));
         Ok(line.and_then(|line| line.rsplit(' ').next()).and_then(|value| value.parse().ok()).unwrap_or(0.0))
     }
 
@@ -179,7 +184,10 @@ pub async fn create(api: &Api<DynamicObject>, object: Value) -> Result<DynamicOb
 /// Waits for a Secret.
 pub async fn secret(client: &Client, namespace: &str, name: &str) -> Result<Secret> {
     let api = Api::<Secret>::namespaced(client.clone(), namespace);
-    eventually(&format!("Secret {namespace}/{name}"), PATIENCE, async || api.get_opt(name).await.ok().flatten()).await
+    eventually(&format!("Secret {namespace}/{name}"), PATIENCE, async || {
+        api.get_opt(name).await.ok().flatten()
+    })
+    .await
 }
 
 /// Returns the decoded entries of a Secret.
@@ -195,7 +203,8 @@ pub async fn synced(client: &Client, namespace: &str, name: &str, status: &str) 
         let generation = object.metadata.generation;
         let condition = object.data.pointer("/status/conditions/0")?;
         let observed = object.data.pointer("/status/observedGeneration")?.as_i64();
-        let matches = condition["type"] == "Synced" && condition["status"] == status && observed == generation;
+        let matches =
+            condition["type"] == "Synced" && condition["status"] == status && observed == generation;
         matches.then(|| condition["message"].as_str().unwrap_or_default().to_owned())
     })
     .await

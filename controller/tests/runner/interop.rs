@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
+use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, ListParams};
-use k8s_openapi::api::core::v1::Secret;
 use sealops_controller::sealed::{OpenOptions, open};
 use sealops_crds::SealedSecret;
 use sealops_crypto::sealing::{RingKey, Scope, SealingKey, SealingKeyRing};
@@ -98,8 +98,13 @@ fn our_command(path: &Path) -> Command {
 /// Seals all in one call of a kubeseal, whichever it is.
 fn seal_all(command: Command, certificate: &Path, secrets: &[Generated]) -> Result<Vec<Value>> {
     let input: String = secrets.iter().map(|secret| format!("---\n{}\n", manifest(secret))).collect();
-    let output = call(command, &["--cert", &certificate.display().to_string(), "--allow-empty-data"], input.as_bytes())?;
-    let objects = serde_json::Deserializer::from_slice(&output).into_iter().collect::<Result<Vec<Value>, _>>()?;
+    let output = call(
+        command,
+        &["--cert", &certificate.display().to_string(), "--allow-empty-data"],
+        input.as_bytes(),
+    )?;
+    let objects =
+        serde_json::Deserializer::from_slice(&output).into_iter().collect::<Result<Vec<Value>, _>>()?;
     ensure!(objects.len() == secrets.len(), "{} objects came out", objects.len());
     Ok(objects)
 }
@@ -124,7 +129,9 @@ async fn differences(client: &Client, secrets: &[Generated]) -> Result<Vec<Strin
         eventually("every Secret is there", PATIENCE * 4, async || {
             let list = api.list(&ListParams::default().labels("n=1")).await.ok()?;
             (list.items.len() == secrets.len()).then(|| {
-                let key = |secret: &Secret| Some((secret.metadata.namespace.clone()?, secret.metadata.name.clone()?));
+                let key = |secret: &Secret| {
+                    Some((secret.metadata.namespace.clone()?, secret.metadata.name.clone()?))
+                };
                 list.into_iter().filter_map(|secret| Some((key(&secret)?, data(&secret)))).collect()
             })
         })
@@ -196,7 +203,8 @@ fn raw_sets() -> Vec<Raw> {
         .into_iter()
         .map(|scope| {
             let seed = scope as u64 * 10_000;
-            let values = (0..=SECRETS / 3).map(|n| (format!("key-{n:04}"), bytes(seed + n as u64, n % 90))).collect();
+            let values =
+                (0..=SECRETS / 3).map(|n| (format!("key-{n:04}"), bytes(seed + n as u64, n % 90))).collect();
             Raw { scope, values }
         })
         .collect()
@@ -206,8 +214,19 @@ fn seal_raw(command: &dyn Fn() -> Result<Command>, certificate: &str, set: &Raw)
     let scope = set.scope.to_string();
     let mut encrypted = BTreeMap::new();
     for (key, value) in &set.values {
-        let arguments =
-            ["--raw", "--cert", certificate, "--scope", &scope, "--namespace", "shop", "--name", "web", "--from-file", "/dev/stdin"];
+        let arguments = [
+            "--raw",
+            "--cert",
+            certificate,
+            "--scope",
+            &scope,
+            "--namespace",
+            "shop",
+            "--name",
+            "web",
+            "--from-file",
+            "/dev/stdin",
+        ];
         let text = String::from_utf8(call(command()?, &arguments, value)?)?;
         ensure!(!text.ends_with('\n'), "raw output has no line end");
         encrypted.insert(key, text);
@@ -232,8 +251,10 @@ fn raw_values_open_on_the_other_side() -> Result<()> {
     for set in raw_sets() {
         let expected: BTreeMap<String, Vec<u8>> = set.values.iter().cloned().collect();
 
-        let theirs: SealedSecret = serde_json::from_value(seal_raw(&|| Peers::locate()?.kubeseal(), &certificate, &set)?)?;
-        let opened = open(&theirs, &ring, None, OpenOptions::default()).map_err(|f| anyhow::anyhow!(f.message))?;
+        let theirs: SealedSecret =
+            serde_json::from_value(seal_raw(&|| Peers::locate()?.kubeseal(), &certificate, &set)?)?;
+        let opened =
+            open(&theirs, &ring, None, OpenOptions::default()).map_err(|f| anyhow::anyhow!(f.message))?;
         let found: BTreeMap<String, Vec<u8>> =
             opened.secret.data.iter().map(|(key, value)| (key.clone(), value.expose().to_vec())).collect();
         assert_eq!(found, expected, "kubeseal --raw --scope {}", set.scope);
@@ -253,7 +274,10 @@ fn raw_values_open_on_the_other_side() -> Result<()> {
             .collect();
         assert_eq!(found, expected, "our --raw --scope {}", set.scope);
     }
-    println!("raw: {} values each way, 0 differences", raw_sets().iter().map(|set| set.values.len()).sum::<usize>());
+    println!(
+        "raw: {} values each way, 0 differences",
+        raw_sets().iter().map(|set| set.values.len()).sum::<usize>()
+    );
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 //! The controller against a real API server, beside the real Sealed Secrets controller and kubeseal.
-#![allow(missing_docs, unreachable_pub)]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 mod canary;
 mod chaos;

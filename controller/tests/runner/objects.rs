@@ -1,7 +1,7 @@
 //! Good and bad objects beside each other: a bad one gets its condition, the others go on.
 
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use sealops_crypto::sealing::Scope;
 use sealops_testenv::eventually;
 use serde_json::json;
@@ -42,11 +42,22 @@ fn good_and_bad_objects_beside_each_other() {
 
         assert_eq!(synced(&client, "shop", "good", "True").await?, "");
         let made = secret(&client, "shop", "good").await?;
-        assert_eq!(data(&made), [("a", &b"one"[..]), ("bin", &[0, 255, 10]), ("empty", b"")].map(|(k, v)| (k.to_owned(), v.to_vec())).into());
+        assert_eq!(
+            data(&made),
+            [("a", &b"one"[..]), ("bin", &[0, 255, 10]), ("empty", b"")]
+                .map(|(k, v)| (k.to_owned(), v.to_vec()))
+                .into()
+        );
         let owner = &made.metadata.owner_references.as_ref().unwrap()[0];
-        assert_eq!((owner.kind.as_str(), owner.controller, owner.block_owner_deletion), ("SealedSecret", Some(true), None));
+        assert_eq!(
+            (owner.kind.as_str(), owner.controller, owner.block_owner_deletion),
+            ("SealedSecret", Some(true), None)
+        );
         assert_eq!(made.type_.as_deref(), Some("Opaque"));
-        assert!(made.metadata.annotations.is_none() && made.metadata.labels.is_none(), "nothing of ours on the target");
+        assert!(
+            made.metadata.annotations.is_none() && made.metadata.labels.is_none(),
+            "nothing of ours on the target"
+        );
 
         for (name, message) in [
             ("broken-base64", "illegal base64 data at input byte 0 (x, y)"),
@@ -57,14 +68,21 @@ fn good_and_bad_objects_beside_each_other() {
             ("template", "template actions are not supported yet (t)"),
         ] {
             assert_eq!(synced(&client, "shop", name, "False").await?, message, "{name}");
-            assert_eq!(event(&client, "shop", name, "ErrUnsealFailed").await?, format!("Failed to unseal: {message}"));
-            assert!(Api::<Secret>::namespaced(client.clone(), "shop").get_opt(name).await?.is_none(), "{name}");
+            assert_eq!(
+                event(&client, "shop", name, "ErrUnsealFailed").await?,
+                format!("Failed to unseal: {message}")
+            );
+            assert!(
+                Api::<Secret>::namespaced(client.clone(), "shop").get_opt(name).await?.is_none(),
+                "{name}"
+            );
         }
         synced(&client, "shop", "wide", "True").await?;
         assert_eq!(event(&client, "shop", "good", "Unsealed").await?, "SealedSecret unsealed successfully");
 
         // A mended object recovers; here the annotation alone, which upstream does not even notice.
-        let patch = json!({ "metadata": { "annotations": { "sealedsecrets.bitnami.com/cluster-wide": null } } });
+        let patch =
+            json!({ "metadata": { "annotations": { "sealedsecrets.bitnami.com/cluster-wide": null } } });
         api.patch("wrong-scope", &PatchParams::default(), &Patch::Merge(&patch)).await?;
         assert_eq!(synced(&client, "shop", "wrong-scope", "True").await?, "");
 
@@ -99,7 +117,11 @@ fn a_secret_in_the_way_is_left_alone_until_it_is_out_of_the_way() {
         plane
             .apply_manifests("apiVersion: v1\nkind: Secret\nmetadata: {name: web, namespace: shop}\nstringData: {mine: keep}\n")
             .await?;
-        create(&sealed_api(&client, "shop"), Draft::new("shop", "web", vec![("a", b"one")]).sealed(&certificate)).await?;
+        create(
+            &sealed_api(&client, "shop"),
+            Draft::new("shop", "web", vec![("a", b"one")]).sealed(&certificate),
+        )
+        .await?;
         let text = "Resource \"web\" already exists and is not managed by SealedSecret";
         assert_eq!(synced(&client, "shop", "web", "False").await?, format!("failed update: {text}"));
         assert_eq!(event(&client, "shop", "web", "ErrUpdateFailed").await?, text);

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use kube::api::{Api, ListParams, Patch, PatchParams};
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, ListParams, Patch, PatchParams};
 use sealops_controller::directory::{Directory, RenderOptions, render};
 use sealops_crypto::sealing::{Certificate, RingKey, SealingKey, SealingKeyRing};
 use sealops_testenv::eventually;
@@ -42,7 +42,8 @@ async fn rendered(folder: &Path) -> Result<Secrets> {
             let secret = rendered.secret;
             let meta = &secret.metadata;
             let id = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
-            let data = secret.data.iter().map(|(key, value)| (key.clone(), value.expose().to_vec())).collect();
+            let data =
+                secret.data.iter().map(|(key, value)| (key.clone(), value.expose().to_vec())).collect();
             (id, (secret.type_.unwrap_or_else(|| "Opaque".to_owned()), data))
         })
         .collect())
@@ -84,7 +85,8 @@ fn a_folder_and_a_cluster_give_the_same_secrets() {
                 .filter(|secret| secret.metadata.namespace.as_deref() != Some(HOME))
                 .map(|secret| {
                     let meta = &secret.metadata;
-                    let id = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+                    let id =
+                        (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
                     (id, (secret.type_.clone().unwrap_or_default(), data(&secret)))
                 })
                 .collect();

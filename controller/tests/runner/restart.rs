@@ -25,7 +25,12 @@ fn a_restart_in_sync_writes_nothing_and_costs_nothing() {
                 async move {
                     let name = format!("object-{number:03}");
                     let value = bytes(number as u64, 32);
-                    create(&api, Draft::new("shop", &name, vec![("a", &value), ("b", &value), ("c", b"")]).sealed(certificate)).await
+                    create(
+                        &api,
+                        Draft::new("shop", &name, vec![("a", &value), ("b", &value), ("c", b"")])
+                            .sealed(certificate),
+                    )
+                    .await
                 }
             })
             .buffer_unordered(8)
@@ -35,7 +40,9 @@ fn a_restart_in_sync_writes_nothing_and_costs_nothing() {
             .collect::<Result<Vec<_>>>()?;
         eventually("everything is unsealed", PATIENCE * 2, async || {
             let list = api.list(&kube::api::ListParams::default()).await.ok()?;
-            let synced = |object: &kube::api::DynamicObject| object.data.pointer("/status/conditions/0/status").is_some_and(|s| s == "True");
+            let synced = |object: &kube::api::DynamicObject| {
+                object.data.pointer("/status/conditions/0/status").is_some_and(|s| s == "True")
+            };
             (list.items.iter().filter(|object| synced(object)).count() == OBJECTS).then_some(())
         })
         .await?;
@@ -43,7 +50,7 @@ fn a_restart_in_sync_writes_nothing_and_costs_nothing() {
         assert!(first.process.terminate(PATIENCE)?.success());
 
         let mark = plane.audit().mark()?;
-        let mut second = Controller::start(&plane, &[]).await?;
+        let second = Controller::start(&plane, &[]).await?;
         eventually("the second process leads and has compared everything", PATIENCE, async || {
             second.log().contains("compared all SealedSecrets").then_some(())
         })
@@ -51,7 +58,8 @@ fn a_restart_in_sync_writes_nothing_and_costs_nothing() {
         second.wait_idle().await?;
         let log = second.log();
         assert!(log.contains("objects=300 to_do=0"), "{log}");
-        let ours: Vec<_> = plane.audit().since(mark)?.into_iter().filter(|entry| entry.user == USER).collect();
+        let ours: Vec<_> =
+            plane.audit().since(mark)?.into_iter().filter(|entry| entry.user == USER).collect();
         for resource in ["secrets", "sealedsecrets", "events", "configmaps"] {
             let writes: Vec<_> = ours.iter().filter(|entry| our_write(entry, resource)).collect();
             assert!(writes.is_empty(), "{resource}: {writes:?}");

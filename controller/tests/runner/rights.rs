@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use kube::api::Api;
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::Api;
 use sealops_testenv::eventually;
 
 use super::harness::*;
@@ -22,7 +22,11 @@ fn runs_with_exactly_the_rights_of_the_manifests() {
         let kubeconfig = plane.service_account_kubeconfig(HOME, "sealed-secrets-controller").await?;
         let mut controller = Controller::start_as(&kubeconfig, &[]).await?;
         let certificate = controller.certificate().await?;
-        create(&sealed_api(&client, "shop"), Draft::new("shop", "web", vec![("a", b"one")]).sealed(&certificate)).await?;
+        create(
+            &sealed_api(&client, "shop"),
+            Draft::new("shop", "web", vec![("a", b"one")]).sealed(&certificate),
+        )
+        .await?;
         synced(&client, "shop", "web", "True").await?;
         event(&client, "shop", "web", "Unsealed").await?;
         plane.apply_manifests(super::external::FIRST).await?;
@@ -39,7 +43,9 @@ fn runs_with_exactly_the_rights_of_the_manifests() {
             .since(mark)?
             .into_iter()
             .filter(|entry| entry.user.ends_with(":sealed-secrets-controller") && entry.code == 403)
-            .map(|entry| format!("{} {}/{} {}", entry.verb, entry.resource, entry.subresource, entry.namespace))
+            .map(|entry| {
+                format!("{} {}/{} {}", entry.verb, entry.resource, entry.subresource, entry.namespace)
+            })
             .collect();
         assert!(refused.is_empty(), "the API server refused: {refused:?}");
         Ok(())

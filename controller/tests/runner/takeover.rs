@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use kube::api::{Api, ListParams};
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, ListParams};
 use sealops_crypto::sealing::{Certificate, Scope};
 use sealops_testenv::{ControlPlane, SealedSecretsController, eventually};
 
@@ -21,7 +21,16 @@ async fn looks(plane: &ControlPlane) -> Result<BTreeMap<String, Look>> {
             let meta = &secret.metadata;
             let (labels, annotations) = (format!("{:?}", meta.labels), format!("{:?}", meta.annotations));
             let name = meta.name.clone().unwrap_or_default();
-            (name, (data(&secret), secret.type_.clone(), meta.uid.clone().unwrap_or_default(), labels, annotations))
+            (
+                name,
+                (
+                    data(&secret),
+                    secret.type_.clone(),
+                    meta.uid.clone().unwrap_or_default(),
+                    labels,
+                    annotations,
+                ),
+            )
         })
         .collect())
 }
@@ -30,9 +39,10 @@ async fn unseal_with_the_real_one(plane: &ControlPlane, objects: usize) -> Resul
     let client = plane.client()?;
     let api = sealed_api(&client, "shop");
     // Two keys: the second start finds a first key that is older than the cut-off and makes another.
-    for (round, flags) in [&["--key-size=2048"][..], &["--key-size=2048", "--key-cutoff-time=Fri, 01 Jan 2100 00:00:00 +0000"]]
-        .into_iter()
-        .enumerate()
+    for (round, flags) in
+        [&["--key-size=2048"][..], &["--key-size=2048", "--key-cutoff-time=Fri, 01 Jan 2100 00:00:00 +0000"]]
+            .into_iter()
+            .enumerate()
     {
         let mut real = SealedSecretsController::start(plane, HOME, flags).await?;
         let certificate = Certificate::from_pem(real.certificate_pem()?.as_bytes())?;
@@ -40,13 +50,17 @@ async fn unseal_with_the_real_one(plane: &ControlPlane, objects: usize) -> Resul
             let name = format!("object-{number:02}");
             let value = bytes(number as u64, 40);
             let scope = Scope::ALL[number % 3];
-            let mut object = Draft { scope, ..Draft::new("shop", &name, vec![("value", &value), ("empty", b"")]) }.sealed(&certificate);
-            object["spec"]["template"]["metadata"]["labels"] = serde_json::json!({ "team": "blue", "number": number.to_string() });
+            let mut object =
+                Draft { scope, ..Draft::new("shop", &name, vec![("value", &value), ("empty", b"")]) }
+                    .sealed(&certificate);
+            object["spec"]["template"]["metadata"]["labels"] =
+                serde_json::json!({ "team": "blue", "number": number.to_string() });
             object["spec"]["template"]["type"] = serde_json::json!("example.com/kind");
             create(&api, object).await?;
         }
         eventually("the real controller unseals everything", PATIENCE, async || {
-            let secrets = Api::<Secret>::namespaced(client.clone(), "shop").list(&ListParams::default()).await.ok()?;
+            let secrets =
+                Api::<Secret>::namespaced(client.clone(), "shop").list(&ListParams::default()).await.ok()?;
             let expected = (0..objects).filter(|number| number % 2 <= round).count();
             (secrets.items.len() == expected).then_some(())
         })
@@ -84,7 +98,9 @@ fn takes_over_and_gives_back_without_touching_a_secret() {
         let real = SealedSecretsController::start(&plane, HOME, &["--key-size=2048"]).await?;
         eventually("the real controller has looked at everything", PATIENCE, async || {
             let text = sealops_testenv::http_get(local(real.metrics_port()), "/metrics", &[]).ok()?.body;
-            let line = text.lines().find(|line| line.starts_with("sealed_secrets_controller_unseal_requests_total"))?;
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("sealed_secrets_controller_unseal_requests_total"))?;
             (line.rsplit(' ').next()?.parse::<f64>().ok()? >= 50.0).then_some(())
         })
         .await?;
