@@ -3,8 +3,10 @@
 
 mod canary;
 mod chaos;
+mod definitions;
 mod external;
 mod harness;
+mod image;
 mod interop;
 mod objects;
 mod offline;

@@ -3,3 +3,4 @@ mod control_plane;
 mod peers;
 mod processes;
 mod servers;
+mod sources;

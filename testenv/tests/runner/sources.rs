@@ -1,0 +1,73 @@
+//! Rules over the source that no compiler checks.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The only places where a plaintext may come out of its type (ARCHITECTURE.md). A new one needs a reason there.
+const EXPOSE: &[&str] = &[
+    "cli/src/",                         // the edge: what was asked for, and the text that was read
+    "controller/src/cluster/api.rs",    // request bodies, and a check that messages quote no value
+    "controller/src/directory/load.rs", // the text of a manifest, parsed
+    "controller/src/external/data.rs",  // decoding and properties of fetched values
+    "controller/src/external/hash.rs",  // the data hash
+    "controller/src/object.rs",         // base64 of a Secret, its JSON parsed
+    "controller/src/sealed/",           // MACs of proofs, keys read from Secrets
+    "crypto/src/sealing/",              // sealing, and keys in PEM
+    "formats/src/",                     // the type itself, encoders and parsers
+];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("tests") && !path.ends_with("target") {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every source file that is shipped, with its path from the top and its text without tests.
+fn shipped() -> Vec<(String, String)> {
+    let top = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let mut files = Vec::new();
+    for folder in
+        ["formats/src", "crypto/src", "crds/src", "controller/src", "controller/providers/src", "cli/src"]
+    {
+        sources(&top.join(folder), &mut files);
+    }
+    assert!(files.len() > 50, "only {} source files found", files.len());
+    files
+        .into_iter()
+        .filter(|path| !path.ends_with("tests.rs"))
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
+            (path.strip_prefix(top).unwrap().display().to_string(), code)
+        })
+        .collect()
+}
+
+#[test]
+fn plaintext_comes_out_only_where_it_may() {
+    let mut used = BTreeSet::new();
+    for (path, code) in shipped() {
+        if code.contains(".expose()") || code.contains(".expose_str()") {
+            let place = EXPOSE.iter().find(|place| path.starts_with(**place));
+            used.insert(
+                *place.unwrap_or_else(|| panic!("{path} exposes a plaintext and is not on the list")),
+            );
+        }
+    }
+    let listed: BTreeSet<&str> = EXPOSE.iter().copied().collect();
+    assert_eq!(used, listed, "the list names places that expose nothing any more");
+}
+
+#[test]
+fn nothing_unsafe_unfinished_or_of_one_machine() {
+    for (path, code) in shipped() {
+        for word in ["unsafe {", "unsafe fn", "todo!(", "unimplemented!(", "dbg!(", "/root/", "/home/"] {
+            assert!(!code.contains(word), "{path} contains {word}");
+        }
+    }
+}
