@@ -1,0 +1,85 @@
+//! The verbs of `sealops`.
+
+mod completions;
+mod crds;
+mod fetch_cert;
+mod keys;
+mod render;
+mod seal;
+mod unseal;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::error::CommandError;
+use crate::ui;
+
+/// Seals Secrets for git, opens them again, and renders a folder of manifests without a cluster
+///
+/// Under the name `kubeseal` (a symbolic link) it takes the flags of kubeseal 0.40.0.
+#[derive(Parser)]
+#[command(name = "sealops", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 the input cannot be used, 2 the command line is wrong, \
+                          3 a server did not answer as it should.";
+
+#[derive(Subcommand)]
+enum Verb {
+    Seal(seal::Args),
+    Unseal(unseal::Args),
+    Render(render::Args),
+    Keys(keys::Args),
+    FetchCert(fetch_cert::Args),
+    Crds(crds::Args),
+    Completions(completions::CompletionArgs),
+    Man(completions::ManArgs),
+}
+
+/// Runs the command line.
+pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
+    let parsed =
+        command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    finish(match cli.verb {
+        Verb::Seal(args) => seal::run(&args),
+        Verb::Unseal(args) => unseal::run(&args),
+        Verb::Render(args) => render::run(&args),
+        Verb::Keys(args) => keys::run(&args),
+        Verb::FetchCert(args) => fetch_cert::run(&args),
+        Verb::Crds(args) => crds::run(&args),
+        Verb::Completions(args) => completions::completions(&args),
+        Verb::Man(args) => completions::man(&args),
+    })
+}
+
+/// Reports an error and returns the exit code.
+pub(crate) fn finish(result: Result<(), CommandError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui::report(&error);
+            error.exit_code()
+        }
+    }
+}
+
+/// Returns the command line's definition. Its help names environment variables and never shows what they hold.
+fn command() -> clap::Command {
+    hide_values(Cli::command())
+}
+
+fn hide_values(command: clap::Command) -> clap::Command {
+    command.mut_args(|argument| argument.hide_env_values(true)).mut_subcommands(hide_values)
+}

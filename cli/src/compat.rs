@@ -1,0 +1,4 @@
+//! Foreign command lines, turned into the same library calls.
+
+pub(crate) mod kubeseal;
+mod pflag;

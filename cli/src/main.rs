@@ -1,0 +1,44 @@
+//! `sealops` on the command line; under the name `kubeseal` it takes that tool's flags.
+//!
+//! A command file is arguments, one library call, one print. Nothing here starts an async runtime except the two
+//! functions that ask a server for a certificate.
+
+#![forbid(unsafe_code)]
+
+mod certificates;
+mod commands;
+mod compat;
+mod connection;
+mod error;
+mod files;
+mod input;
+mod keys;
+mod kubeconfig;
+mod sealing;
+mod ui;
+mod unsealing;
+
+use std::env;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    forbid_core_dumps();
+    let arguments: Vec<OsString> = env::args_os().collect();
+    let name = arguments.first().and_then(|path| Path::new(path).file_stem()).unwrap_or_default();
+    let result = match name.to_str() {
+        Some("kubeseal") => return compat::kubeseal::run(&arguments),
+        Some("sops") => Err(error::CommandError::input("sops is not part of this version yet")),
+        _ => return commands::run(arguments),
+    };
+    commands::finish(result)
+}
+
+/// A core file would hold keys and values. Where the kernel refuses, nothing is worse than before.
+fn forbid_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}

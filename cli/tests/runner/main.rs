@@ -1,0 +1,13 @@
+//! The command line from outside, in an environment of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a panic is how a test fails; clippy sees only functions marked as tests"
+)]
+
+mod bad_input;
+mod canary;
+mod kubeseal;
+mod sandbox;
+mod seal;
+mod unseal;
