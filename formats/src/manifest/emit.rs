@@ -122,7 +122,7 @@ fn yaml_map(out: &mut Plaintext, entries: &[(String, Node)], depth: usize, posit
             indent(out, depth);
         }
         if key.contains('\n') {
-            json_text(out, &Plaintext::from(key.as_str()));
+            yaml_double(out, key);
         } else {
             yaml_text(out, &Plaintext::from(key.as_str()), depth);
         }
@@ -161,10 +161,45 @@ fn yaml_text(out: &mut Plaintext, text: &Plaintext, depth: usize) {
                 }
                 out.push(b"'");
             }
-            Style::Double => json_text(out, text),
+            Style::Double => yaml_double(out, words),
             Style::Block => yaml_block(out, words, depth),
         },
     }
+}
+
+/// Double-quoted, with the escapes of go-yaml.
+fn yaml_double(out: &mut Plaintext, words: &str) {
+    out.push(b"\"");
+    for character in words.chars() {
+        let code = u32::from(character);
+        match character {
+            '"' => out.push(b"\\\""),
+            '\\' => out.push(b"\\\\"),
+            '\0' => out.push(b"\\0"),
+            '\u{7}' => out.push(b"\\a"),
+            '\u{8}' => out.push(b"\\b"),
+            '\t' => out.push(b"\\t"),
+            '\n' => out.push(b"\\n"),
+            '\u{b}' => out.push(b"\\v"),
+            '\u{c}' => out.push(b"\\f"),
+            '\r' => out.push(b"\\r"),
+            '\u{1b}' => out.push(b"\\e"),
+            '\u{85}' => out.push(b"\\N"),
+            '\u{2028}' => out.push(b"\\L"),
+            '\u{2029}' => out.push(b"\\P"),
+            _ if is_printable(character) => out.push(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            _ if code <= 0xff => out.push(format!("\\x{code:02X}").as_bytes()),
+            _ if code <= 0xffff => out.push(format!("\\u{code:04X}").as_bytes()),
+            _ => out.push(format!("\\U{code:08X}").as_bytes()),
+        }
+    }
+    out.push(b"\"");
+}
+
+/// What go-yaml writes unescaped: nothing above U+FFFF.
+fn is_printable(c: char) -> bool {
+    matches!(c, ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}')
+        && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
 fn yaml_block(out: &mut Plaintext, words: &str, depth: usize) {
@@ -187,11 +222,7 @@ enum Style {
 }
 
 fn style_of(text: &str) -> Style {
-    let printable = |c: char| {
-        matches!(c, ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
-            && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
-    };
-    if text.is_empty() || !text.chars().all(|c| printable(c) || c == '\n') {
+    if text.is_empty() || !text.chars().all(|c| is_printable(c) || c == '\n') {
         return Style::Double;
     }
     if text.contains('\n') {
