@@ -1,4 +1,5 @@
 //! The test environment tests itself: each part starts, answers, and says so clearly when it does not.
+#![allow(clippy::unwrap_used)]
 mod control_plane;
 mod peers;
 mod processes;
