@@ -11,14 +11,12 @@ use sealops_crds::{ExternalSecret, Metadata};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-use super::api::SecretApi;
 use super::commit::commit;
+use super::driver::{Shared, Term, terms};
 use super::events::Recorder;
 use super::leader::{Leadership, WriteGuard};
 use super::metrics::{Metrics, ReconcileResult};
 use super::queue::{Lane, Queue};
-use super::reader::LiveReader;
-use super::sealed::record;
 use super::shards::lock;
 use super::watch::{Namespaces, Seen, objects, secrets};
 use crate::external::{self, FINALIZER, Failure, MANAGED};
@@ -31,14 +29,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// Everything that the workers share.
 pub struct ExternalDriver {
-    api: SecretApi,
-    reader: LiveReader,
-    client: Client,
-    metrics: Arc<Metrics>,
-    recorder: Recorder,
+    shared: Shared,
     namespaces: Namespaces,
     workers: usize,
-    queue: Queue<ObjectKey>,
     seen: Mutex<Watched>,
 }
 
@@ -60,30 +53,24 @@ impl ExternalDriver {
         namespaces: Namespaces,
         workers: usize,
     ) -> Arc<Self> {
-        let api = SecretApi::new(client.clone());
         Arc::new(Self {
-            reader: LiveReader::new(api.clone()),
-            api,
-            client,
-            metrics,
-            recorder,
+            shared: Shared::new(client, metrics, recorder),
             namespaces,
             workers,
-            queue: Queue::new(|key: &ObjectKey| key.namespace.clone()),
             seen: Mutex::default(),
         })
     }
 
     /// Returns the queue, to shut it down.
     pub fn queue(&self) -> &Queue<ObjectKey> {
-        &self.queue
+        &self.shared.queue
     }
 
     /// Follows ExternalSecrets and their targets until the process ends.
     pub async fn watch(self: Arc<Self>) {
-        let mut external = objects::<ExternalSecret>(&self.client, &self.namespaces);
+        let mut external = objects::<ExternalSecret>(&self.shared.client, &self.namespaces);
         let label = format!("{MANAGED}=true");
-        let mut targets = secrets(&self.client, &self.namespaces, Some(&label));
+        let mut targets = secrets(&self.shared.client, &self.namespaces, Some(&label));
         loop {
             tokio::select! {
                 Some(seen) = external.next() => self.saw_external(seen),
@@ -105,7 +92,7 @@ impl ExternalDriver {
                 let before = seen.objects.insert(key.clone(), (uid.clone(), version.clone()));
                 drop(seen);
                 if before != Some((uid, version)) {
-                    self.queue.add(key, Lane::New);
+                    self.shared.queue.add(key, Lane::New);
                 }
             }
             Seen::Deleted(key) => self.forget(&key),
@@ -124,54 +111,39 @@ impl ExternalDriver {
             !keys.is_empty()
         });
         drop(seen);
-        self.queue.forget(key);
+        self.shared.queue.forget(key);
     }
 
     /// Any change of a target is looked at; what we wrote ourselves turns out to be right and costs one GET.
     fn saw_target(&self, seen: Seen<Metadata>) {
         let (Seen::Applied(target, _) | Seen::Deleted(target)) = seen else { return };
         let keys = lock(&self.seen).by_target.get(&target).cloned().unwrap_or_default();
-        keys.into_iter().for_each(|key| self.queue.add(key, Lane::Drift));
+        keys.into_iter().for_each(|key| self.shared.queue.add(key, Lane::Drift));
     }
 
     /// Works while this process leads; ends after `stop`.
-    pub async fn lead(self: Arc<Self>, leadership: Leadership, mut stop: watch::Receiver<bool>) {
-        loop {
-            let guard = tokio::select! {
-                guard = leadership.acquired() => guard,
-                _ = stop.wait_for(|stop| *stop) => return,
-            };
-            let known: Vec<ObjectKey> = lock(&self.seen).objects.keys().cloned().collect();
-            known.into_iter().for_each(|key| self.queue.add(key, Lane::Resync));
-            let workers = (0..self.workers).map(|_| self.work(&guard)).collect::<Vec<_>>();
-            tokio::select! {
-                _ = futures::future::join_all(workers) => {}
-                () = guard.lost() => {}
-            }
-            if *stop.borrow() {
-                return;
-            }
-        }
+    pub async fn lead(self: Arc<Self>, leadership: Leadership, stop: watch::Receiver<bool>) {
+        terms(self.as_ref(), leadership, stop).await;
     }
 
     async fn work(&self, guard: &WriteGuard) {
-        while let Some(item) = self.queue.next().await {
+        while let Some(item) = self.shared.queue.next().await {
             let again = self.reconcile(&item.key, guard).await;
             let result = match &again {
                 Again::After { wrote: true, .. } => ReconcileResult::Written,
                 Again::After { .. } => ReconcileResult::Unchanged,
                 Again::Backoff | Again::OnChange => ReconcileResult::Error,
             };
-            self.metrics.reconcile(KIND, result);
+            self.shared.metrics.reconcile(KIND, result);
             match again {
                 Again::After { wait, .. } => {
-                    self.queue.forget(&item.key);
+                    self.shared.queue.forget(&item.key);
                     if let Some(wait) = wait {
-                        self.queue.add_after(item.key.clone(), Lane::Resync, wait.min(LONGEST_WAIT));
+                        self.shared.queue.add_after(item.key.clone(), Lane::Resync, wait.min(LONGEST_WAIT));
                     }
                 }
                 Again::Backoff => {
-                    self.queue.failed(item.key.clone());
+                    self.shared.queue.failed(item.key.clone());
                 }
                 Again::OnChange => {}
             }
@@ -179,7 +151,7 @@ impl ExternalDriver {
     }
 
     async fn reconcile(&self, key: &ObjectKey, guard: &WriteGuard) -> Again {
-        let object = match self.api.object::<ExternalSecret>(key).await {
+        let object = match self.shared.api.object::<ExternalSecret>(key).await {
             Ok(Some(object)) => object,
             Ok(None) => {
                 self.forget(key);
@@ -200,7 +172,7 @@ impl ExternalDriver {
                 next.push(FINALIZER.to_owned());
             }
             if guard.check().is_err()
-                || self.api.set_finalizers(&object, &next, super::FIELD_MANAGER).await.is_err()
+                || self.shared.api.set_finalizers(&object, &next, super::FIELD_MANAGER).await.is_err()
             {
                 return Again::Backoff;
             }
@@ -214,11 +186,11 @@ impl ExternalDriver {
     async fn synchronise(&self, key: &ObjectKey, object: &ExternalSecret, guard: &WriteGuard) -> Again {
         let started = Timestamp::now();
         let manager = external::field_manager(&key.name);
-        let result = match external::reconcile(object, &self.reader, started.as_second()).await {
+        let result = match external::reconcile(object, &self.shared.reader, started.as_second()).await {
             Err(failure) => Err(failure),
             Ok(decision) => {
                 let wait = decision.outcome.again;
-                match commit(decision.outcome, &self.api, guard, &manager.replace('/', "%2F")).await {
+                match commit(decision.outcome, &self.shared.api, guard, &manager.replace('/', "%2F")).await {
                     Ok(committed) => Ok((committed, decision.fetched, wait)),
                     Err(error)
                         if matches!(error.kind, CommitErrorKind::Conflict | CommitErrorKind::NotLeader) =>
@@ -241,10 +213,10 @@ impl ExternalDriver {
             }
         };
         if let Some(event) = &report.event {
-            record(&self.recorder, object, event);
+            self.shared.say(object, event);
         }
         if let Some(status) = report.status
-            && !self.write_status(object, &status, guard).await
+            && !self.shared.write_status(object, &status, guard).await
         {
             return Again::Backoff;
         }
@@ -254,21 +226,14 @@ impl ExternalDriver {
             Err(_) => Again::Backoff,
         }
     }
+}
 
-    async fn write_status(
-        &self,
-        object: &ExternalSecret,
-        status: &sealops_crds::ExternalSecretStatus,
-        guard: &WriteGuard,
-    ) -> bool {
-        let Ok(status) = serde_json::to_value(status) else { return false };
-        if guard.check().is_err() {
-            return false;
-        }
-        match self.api.apply_status(object, status, super::FIELD_MANAGER).await {
-            Ok(()) => true,
-            Err(refusal) => refusal.is_not_found() || refusal.is_conflict(),
-        }
+impl Term for ExternalDriver {
+    /// One term of leadership: everything is looked at once, then what the watches and the clock bring.
+    async fn term(&self, guard: &WriteGuard, _: watch::Receiver<bool>) {
+        let known: Vec<ObjectKey> = lock(&self.seen).objects.keys().cloned().collect();
+        known.into_iter().for_each(|key| self.shared.queue.add(key, Lane::Resync));
+        futures::future::join_all((0..self.workers).map(|_| self.work(guard))).await;
     }
 }
 

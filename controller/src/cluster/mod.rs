@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod commit;
+mod driver;
 pub mod events;
 pub mod external;
 pub mod http;

@@ -6,27 +6,25 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use sealops_crds::{Metadata, SealedSecret};
 use sealops_crypto::sealing::Fingerprint;
 use tokio::sync::{Semaphore, watch};
 use tracing::{debug, info, warn};
 
-use super::api::SecretApi;
 use super::commit::commit;
-use super::events::{EventKind, Recorder};
+use super::driver::{Shared, Term, terms};
+use super::events::Recorder;
 use super::index::{Index, News, SealedView, SecretView, instance_of};
 use super::keys::{KeyManager, Keys};
 use super::leader::{Leadership, WriteGuard};
 use super::metrics::{ConditionValue, Metrics, ReconcileResult, UnsealErrorReason};
 use super::queue::{Lane, Queue};
-use super::reader::LiveReader;
 use super::shards::{Proofs, ShardStore, lock};
 use super::watch::{Namespaces, Seen, objects, secrets};
 use crate::HINT_ANNOTATION;
 use crate::object::{ClusterReader, ObjectKey};
-use crate::outcome::{CommitErrorKind, Event, Retry};
+use crate::outcome::{CommitErrorKind, Retry};
 use crate::sealed::{self, Failure, FailureReason, InSync, OpenOptions, Opened, Proof, TargetVersion};
 
 /// How SealedSecrets are handled.
@@ -46,14 +44,9 @@ pub struct SealedOptions {
 
 /// Everything that the workers share.
 pub struct SealedDriver {
-    api: SecretApi,
-    reader: LiveReader,
-    client: Client,
+    shared: Shared,
     keys: Arc<KeyManager>,
-    metrics: Arc<Metrics>,
-    recorder: Recorder,
     options: SealedOptions,
-    queue: Queue<ObjectKey>,
     index: Mutex<Index>,
     proofs: Mutex<Proofs>,
     failed: Mutex<HashMap<ObjectKey, Failed>>,
@@ -95,15 +88,9 @@ impl SealedDriver {
         recorder: Recorder,
         options: SealedOptions,
     ) -> Arc<Self> {
-        let api = SecretApi::new(client.clone());
         Arc::new(Self {
-            reader: LiveReader::new(api.clone()),
-            api,
-            client,
+            shared: Shared::new(client, metrics, recorder),
             keys,
-            metrics,
-            recorder,
-            queue: Queue::new(|key: &ObjectKey| key.namespace.clone()),
             index: Mutex::default(),
             proofs: Mutex::default(),
             failed: Mutex::default(),
@@ -115,7 +102,7 @@ impl SealedDriver {
 
     /// Returns the queue, to wait for it and to shut it down.
     pub fn queue(&self) -> &Queue<ObjectKey> {
-        &self.queue
+        &self.shared.queue
     }
 
     /// Returns whether both watches have shown everything once.
@@ -125,8 +112,8 @@ impl SealedDriver {
 
     /// Folds both watches into the index until the process ends.
     pub async fn watch(self: Arc<Self>) {
-        let mut sealed = objects::<SealedSecret>(&self.client, &self.options.namespaces);
-        let mut targets = secrets(&self.client, &self.options.namespaces, None);
+        let mut sealed = objects::<SealedSecret>(&self.shared.client, &self.options.namespaces);
+        let mut targets = secrets(&self.shared.client, &self.options.namespaces, None);
         loop {
             tokio::select! {
                 Some(seen) = sealed.next() => self.saw_sealed(seen),
@@ -141,7 +128,7 @@ impl SealedDriver {
             Seen::Applied(key, object) => {
                 let news = lock(&self.index).apply_sealed(key.clone(), SealedView::of(&object));
                 if news == News::Changed && self.is_complete() {
-                    self.queue.add(key, Lane::New);
+                    self.shared.queue.add(key, Lane::New);
                 }
             }
             Seen::Deleted(key) => self.forget(&key),
@@ -157,8 +144,8 @@ impl SealedDriver {
         lock(&self.index).remove_sealed(key);
         lock(&self.proofs).set(key, None);
         lock(&self.failed).remove(key);
-        self.queue.forget(key);
-        self.metrics.remove_condition(&key.namespace, &key.name);
+        self.shared.queue.forget(key);
+        self.shared.metrics.remove_condition(&key.namespace, &key.name);
     }
 
     fn saw_secret(&self, seen: Seen<Metadata>) {
@@ -167,7 +154,7 @@ impl SealedDriver {
                 let news = lock(&self.index).apply_secret(key.clone(), SecretView::of(&metadata));
                 // A Secret that somebody edits stays edited, as upstream; one that was in the way may be out of it.
                 if news == News::TargetMoved && self.is_complete() && lock(&self.failed).contains_key(&key) {
-                    self.queue.add(key, Lane::Drift);
+                    self.shared.queue.add(key, Lane::Drift);
                 }
             }
             Seen::Deleted(key) => self.secret_gone(key),
@@ -186,44 +173,14 @@ impl SealedDriver {
         drop(index);
         let waits = lock(&self.failed).contains_key(&key);
         if news == News::TargetMoved && (was_target || waits) && self.is_complete() {
-            self.queue.add(key, Lane::New);
+            self.shared.queue.add(key, Lane::New);
         }
     }
 
     /// Works while this process leads: one term after the other. After `stop` the workers finish what they have in
     /// hand (shut the queue down as well), and this ends.
-    pub async fn lead(self: Arc<Self>, leadership: Leadership, mut stop: watch::Receiver<bool>) {
-        loop {
-            let guard = tokio::select! {
-                guard = leadership.acquired() => guard,
-                _ = stop.wait_for(|stop| *stop) => return,
-            };
-            tokio::select! {
-                () = self.term(&guard, stop.clone()) => {}
-                () = guard.lost() => warn!("lost the leadership; writes have stopped"),
-            }
-            if *stop.borrow() {
-                return;
-            }
-        }
-    }
-
-    /// One term of leadership: keys, state, one comparison of everything, then the workers' queue.
-    async fn term(&self, guard: &WriteGuard, mut stop: watch::Receiver<bool>) {
-        let mut store = ShardStore::new(self.client.clone(), self.keys.namespace());
-        tokio::select! {
-            () = self.prepare(guard, &mut store) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
-        }
-        let (total, waiting) = self.enqueue_everything();
-        info!(objects = total, to_do = waiting, "leading; compared all SealedSecrets with what they became");
-        let workers = (0..self.options.workers).map(|_| self.work(guard)).collect::<Vec<_>>();
-        tokio::select! {
-            _ = futures::future::join_all(workers) => {}
-            () = self.save_shards(&mut store, guard) => {}
-            () = self.follow_keys() => {}
-        }
-        store.save(&self.proofs).await;
+    pub async fn lead(self: Arc<Self>, leadership: Leadership, stop: watch::Receiver<bool>) {
+        terms(self.as_ref(), leadership, stop).await;
     }
 
     /// Waits for a key and for both watches, and reads the stored proofs.
@@ -250,7 +207,7 @@ impl SealedDriver {
             let target = index.secret(key).map(|secret| &secret.version);
             let judged = proofs.get(key).map(|proof| proof.judge(&view.uid, &view.spec, target, &keys.ring));
             if judged == Some(InSync::Yes) && view.says_synced {
-                self.metrics.condition(
+                self.shared.metrics.condition(
                     &key.namespace,
                     &key.name,
                     "Synced",
@@ -263,7 +220,7 @@ impl SealedDriver {
             if proofs.get(key).is_some_and(|proof| !proof.is_authentic(&keys.ring)) {
                 proofs.set(key, None);
             }
-            self.queue.add(key.clone(), Lane::Resync);
+            self.shared.queue.add(key.clone(), Lane::Resync);
             waiting += 1;
         }
         (total, waiting)
@@ -272,7 +229,7 @@ impl SealedDriver {
     async fn save_shards(&self, store: &mut ShardStore, guard: &WriteGuard) {
         loop {
             tokio::time::sleep(SHARD_PAUSE).await;
-            self.metrics.queue_length(KIND, self.queue.len());
+            self.shared.metrics.queue_length(KIND, self.shared.queue.len());
             if guard.check().is_ok() {
                 store.save(&self.proofs).await;
             }
@@ -288,30 +245,30 @@ impl SealedDriver {
                 .filter(|(_, failed)| failed.reason == FailureReason::Unseal)
                 .map(|(key, _)| key.clone())
                 .collect();
-            waiting.into_iter().for_each(|key| self.queue.add(key, Lane::Drift));
+            waiting.into_iter().for_each(|key| self.shared.queue.add(key, Lane::Drift));
         }
         std::future::pending::<()>().await;
     }
 
     async fn work(&self, guard: &WriteGuard) {
-        while let Some(item) = self.queue.next().await {
+        while let Some(item) = self.shared.queue.next().await {
             let done = self.reconcile(&item.key, guard).await;
             match done {
                 Done::Settled(result) => {
-                    self.metrics.reconcile(KIND, result);
-                    self.queue.forget(&item.key);
+                    self.shared.metrics.reconcile(KIND, result);
+                    self.shared.queue.forget(&item.key);
                 }
-                Done::Stuck => self.metrics.reconcile(KIND, ReconcileResult::Error),
+                Done::Stuck => self.shared.metrics.reconcile(KIND, ReconcileResult::Error),
                 Done::Again => {
-                    self.metrics.reconcile(KIND, ReconcileResult::Error);
-                    self.queue.failed(item.key.clone());
+                    self.shared.metrics.reconcile(KIND, ReconcileResult::Error);
+                    self.shared.queue.failed(item.key.clone());
                 }
             }
         }
     }
 
     async fn reconcile(&self, key: &ObjectKey, guard: &WriteGuard) -> Done {
-        let object = match self.api.object::<SealedSecret>(key).await {
+        let object = match self.shared.api.object::<SealedSecret>(key).await {
             Ok(Some(object)) => object,
             Ok(None) => {
                 self.forget(key);
@@ -319,7 +276,7 @@ impl SealedDriver {
             }
             Err(error) => {
                 debug!(%error, "cannot read the object");
-                self.metrics.unseal_error(UnsealErrorReason::Fetch, &key.namespace);
+                self.shared.metrics.unseal_error(UnsealErrorReason::Fetch, &key.namespace);
                 return Done::Again;
             }
         };
@@ -334,7 +291,7 @@ impl SealedDriver {
         {
             return Done::Stuck; // the same values and the same keys give the same failure, which is in the status
         }
-        self.metrics.unseal_request();
+        self.shared.metrics.unseal_request();
         let result = self.bring_about(key, &object, &keys, guard).await;
         if matches!(&result, Err(Stop::Silent)) {
             return Done::Again;
@@ -361,16 +318,16 @@ impl SealedDriver {
         let used = opened.key.clone();
         let made_by_us = proof.as_ref().filter(|proof| Some(&proof.uid) == object.metadata.uid.as_ref());
         let made_by_us = made_by_us.map(|proof| proof.target.uid.clone());
-        let namespace = self.reader.in_namespace(&key.namespace);
+        let namespace = self.shared.reader.in_namespace(&key.namespace);
         let existing = namespace.secret(&key.name).await.map_err(|error| Failure::read(&error))?;
         let present = existing.as_ref().map(|secret| (secret.duplicate(), version_of(&secret.metadata)));
         let outcome = sealed::decide(object, opened.secret, existing, made_by_us.as_deref())?;
-        let committed = commit(outcome, &self.api, guard, super::FIELD_MANAGER).await.map_err(|error| {
-            match error.kind {
+        let committed = commit(outcome, &self.shared.api, guard, super::FIELD_MANAGER).await.map_err(
+            |error| match error.kind {
                 CommitErrorKind::Conflict | CommitErrorKind::NotLeader => Stop::Silent,
                 _ => Stop::Failed(Failure::commit(&key.namespace, &key.name, &error)),
-            }
-        })?;
+            },
+        )?;
         let wrote = committed.change.is_some();
         let proof = match (&committed.change, present) {
             (Some((change, version)), _) => {
@@ -399,7 +356,7 @@ impl SealedDriver {
         if proof.judge(uid, &spec, target.as_ref(), &keys.ring) == InSync::Unknown {
             return Ok(false);
         }
-        let secret = self.api.secret(key).await.map_err(|error| Failure::read(&error))?;
+        let secret = self.shared.api.secret(key).await.map_err(|error| Failure::read(&error))?;
         let Some(secret) = secret else { return Ok(false) };
         let renewed = proof.renewed(&secret, version_of(&secret.metadata), &keys.ring);
         let proved = renewed.is_some();
@@ -423,7 +380,7 @@ impl SealedDriver {
         let opened =
             opened.unwrap_or_else(|_| Err(Failure::unseal("an internal error occurred while unsealing")));
         if let Ok(opened) = &opened {
-            self.metrics.rsa_operations(u32::try_from(opened.rsa_operations).unwrap_or(u32::MAX));
+            self.shared.metrics.rsa_operations(u32::try_from(opened.rsa_operations).unwrap_or(u32::MAX));
         }
         opened
     }
@@ -447,10 +404,13 @@ impl SealedDriver {
         self.count(key, object, failure.as_ref());
         let mut status_written = true;
         if let Some(status) = report.status.filter(|_| self.options.update_status) {
-            status_written = self.write_status(key, object, &status, guard).await;
+            status_written = self.shared.write_status(object, &status, guard).await;
+        }
+        if !status_written {
+            self.shared.metrics.unseal_error(UnsealErrorReason::Status, &key.namespace);
         }
         if let Some(event) = report.event {
-            record(&self.recorder, object, &event);
+            self.shared.say(object, &event);
         }
         match failure {
             None => {
@@ -471,7 +431,7 @@ impl SealedDriver {
 
     fn count(&self, key: &ObjectKey, object: &SealedSecret, failure: Option<&Failure>) {
         let value = if failure.is_none() { ConditionValue::True } else { ConditionValue::False };
-        self.metrics.condition(&key.namespace, &key.name, "Synced", instance_of(object), value);
+        self.shared.metrics.condition(&key.namespace, &key.name, "Synced", instance_of(object), value);
         if let Some(failure) = failure {
             let reason = match failure.reason {
                 FailureReason::Fetch => UnsealErrorReason::Fetch,
@@ -479,31 +439,29 @@ impl SealedDriver {
                 FailureReason::Unseal => UnsealErrorReason::Unseal,
                 FailureReason::Update => UnsealErrorReason::Update,
             };
-            self.metrics.unseal_error(reason, &key.namespace);
+            self.shared.metrics.unseal_error(reason, &key.namespace);
             warn!(object = %key, reason = ?failure.reason, problem = failure.message, "not unsealed");
         }
     }
+}
 
-    async fn write_status(
-        &self,
-        key: &ObjectKey,
-        object: &SealedSecret,
-        status: &sealops_crds::SealedSecretStatus,
-        guard: &WriteGuard,
-    ) -> bool {
-        let Ok(status) = serde_json::to_value(status) else { return false };
-        if guard.check().is_err() {
-            return false;
+impl Term for SealedDriver {
+    /// One term of leadership: keys, state, one comparison of everything, then the workers' queue.
+    async fn term(&self, guard: &WriteGuard, mut stop: watch::Receiver<bool>) {
+        let mut store = ShardStore::new(self.shared.client.clone(), self.keys.namespace());
+        tokio::select! {
+            () = self.prepare(guard, &mut store) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
         }
-        match self.api.apply_status(object, status, super::FIELD_MANAGER).await {
-            Ok(()) => true,
-            Err(refusal) if refusal.is_not_found() || refusal.is_conflict() => true, // the object is gone or another
-            Err(refusal) => {
-                debug!(object = %key, %refusal, "cannot write the status; trying again");
-                self.metrics.unseal_error(UnsealErrorReason::Status, &key.namespace);
-                false
-            }
+        let (total, waiting) = self.enqueue_everything();
+        info!(objects = total, to_do = waiting, "leading; compared all SealedSecrets with what they became");
+        let workers = (0..self.options.workers).map(|_| self.work(guard)).collect::<Vec<_>>();
+        tokio::select! {
+            _ = futures::future::join_all(workers) => {}
+            () = self.save_shards(&mut store, guard) => {}
+            () = self.follow_keys() => {}
         }
+        store.save(&self.proofs).await;
     }
 }
 
@@ -530,20 +488,4 @@ fn version_of(metadata: &Metadata) -> TargetVersion {
         uid: metadata.uid.clone().unwrap_or_default(),
         resource_version: metadata.resource_version.clone().unwrap_or_default(),
     }
-}
-
-/// Records an event on an object.
-pub(super) fn record<T: sealops_crds::CustomResource>(recorder: &Recorder, object: &T, event: &Event) {
-    let metadata = object.metadata();
-    let reference = ObjectReference {
-        api_version: Some(T::API_VERSION.to_owned()),
-        kind: Some(T::KIND.to_owned()),
-        name: metadata.name.clone(),
-        namespace: metadata.namespace.clone(),
-        uid: metadata.uid.clone(),
-        resource_version: metadata.resource_version.clone(),
-        field_path: None,
-    };
-    let kind = if event.warning { EventKind::Warning } else { EventKind::Normal };
-    recorder.record(&reference, kind, event.reason, &event.message);
 }

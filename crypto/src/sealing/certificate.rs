@@ -10,7 +10,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use super::Fingerprint;
 
 /// Largest certificate text that is read, in bytes.
-pub(super) const MAX_PEM_BYTES: usize = 1 << 20;
+pub const MAX_PEM_BYTES: usize = 1 << 20;
 
 /// A sealing certificate: an RSA public key with a period of validity.
 ///

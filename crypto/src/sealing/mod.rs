@@ -16,7 +16,7 @@ mod key;
 mod label;
 mod ring;
 
-pub use certificate::{Certificate, CertificateError};
+pub use certificate::{Certificate, CertificateError, MAX_PEM_BYTES};
 pub use cipher::{MAX_SEALED_BYTES, SealError, seal};
 pub use fingerprint::Fingerprint;
 pub use key::{GenerateError, KeyError, KeyPairPem, KeySpec, SealingKey};

@@ -1,0 +1,98 @@
+//! What the drivers of both kinds have in common.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use sealops_crds::CustomResource;
+use serde::Serialize;
+use tokio::sync::watch;
+use tracing::{debug, warn};
+
+use super::FIELD_MANAGER;
+use super::api::SecretApi;
+use super::events::{EventKind, Recorder};
+use super::leader::{Leadership, WriteGuard};
+use super::metrics::Metrics;
+use super::queue::Queue;
+use super::reader::LiveReader;
+use crate::object::ObjectKey;
+use crate::outcome::Event;
+
+/// The parts that every worker uses.
+pub(super) struct Shared {
+    pub(super) client: Client,
+    pub(super) api: SecretApi,
+    pub(super) reader: LiveReader,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) queue: Queue<ObjectKey>,
+    recorder: Recorder,
+}
+
+impl Shared {
+    pub(super) fn new(client: Client, metrics: Arc<Metrics>, recorder: Recorder) -> Self {
+        let api = SecretApi::new(client.clone());
+        let queue = Queue::new(|key: &ObjectKey| key.namespace.clone());
+        Self { reader: LiveReader::new(api.clone()), client, api, metrics, queue, recorder }
+    }
+
+    /// Writes a status while this process leads. Returns whether it is stored, or its object is gone or another one.
+    pub(super) async fn write_status<T: CustomResource>(
+        &self,
+        object: &T,
+        status: &impl Serialize,
+        guard: &WriteGuard,
+    ) -> bool {
+        let Ok(status) = serde_json::to_value(status) else { return false };
+        if guard.check().is_err() {
+            return false;
+        }
+        match self.api.apply_status(object, status, FIELD_MANAGER).await {
+            Ok(()) => true,
+            Err(refusal) if refusal.is_not_found() || refusal.is_conflict() => true,
+            Err(refusal) => {
+                debug!(object = %ObjectKey::of(object.metadata()), %refusal, "cannot write the status");
+                false
+            }
+        }
+    }
+
+    /// Records an event on an object.
+    pub(super) fn say<T: CustomResource>(&self, object: &T, event: &Event) {
+        let metadata = object.metadata();
+        let reference = ObjectReference {
+            api_version: Some(T::API_VERSION.to_owned()),
+            kind: Some(T::KIND.to_owned()),
+            name: metadata.name.clone(),
+            namespace: metadata.namespace.clone(),
+            uid: metadata.uid.clone(),
+            resource_version: metadata.resource_version.clone(),
+            field_path: None,
+        };
+        let kind = if event.warning { EventKind::Warning } else { EventKind::Normal };
+        self.recorder.record(&reference, kind, event.reason, &event.message);
+    }
+}
+
+/// A driver that works in terms of leadership.
+pub(super) trait Term: Sync {
+    /// One term: ends by itself only after `stop`, and is dropped wherever it is when the leadership is lost.
+    fn term(&self, guard: &WriteGuard, stop: watch::Receiver<bool>) -> impl Future<Output = ()> + Send;
+}
+
+/// Works while this process leads, one term after the other; ends after `stop`.
+pub(super) async fn terms(driver: &impl Term, leadership: Leadership, mut stop: watch::Receiver<bool>) {
+    loop {
+        let guard = tokio::select! {
+            guard = leadership.acquired() => guard,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        tokio::select! {
+            () = driver.term(&guard, stop.clone()) => {}
+            () = guard.lost() => warn!("lost the leadership; writes have stopped"),
+        }
+        if *stop.borrow() {
+            return;
+        }
+    }
+}
