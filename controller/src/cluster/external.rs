@@ -116,9 +116,20 @@ impl ExternalDriver {
 
     /// Any change of a target is looked at; what we wrote ourselves turns out to be right and costs one GET.
     fn saw_target(&self, seen: Seen<Metadata>) {
-        let (Seen::Applied(target, _) | Seen::Deleted(target)) = seen else { return };
-        let keys = lock(&self.seen).by_target.get(&target).cloned().unwrap_or_default();
-        keys.into_iter().for_each(|key| self.shared.queue.add(key, Lane::Drift));
+        let by_target = &lock(&self.seen).by_target;
+        let moved: Vec<ObjectKey> = match seen {
+            Seen::Applied(target, _) | Seen::Deleted(target) => {
+                by_target.get(&target).into_iter().flatten().cloned().collect()
+            }
+            // A target may have gone while the watch was away.
+            Seen::Complete(listed) => by_target
+                .iter()
+                .filter(|(target, _)| !listed.contains(*target))
+                .flat_map(|(_, keys)| keys)
+                .cloned()
+                .collect(),
+        };
+        moved.into_iter().for_each(|key| self.shared.queue.add(key, Lane::Drift));
     }
 
     /// Works while this process leads; ends after `stop`.

@@ -5,7 +5,7 @@
 //!                                                   a committer makes it so ──► report: status, event
 //! ```
 //!
-//! [`open`] is pure and expensive: a cluster runs it off the async threads. [`decide`] is cheap.
+//! [`open()`] is pure and expensive: a cluster runs it off the async threads. [`decide()`] is cheap.
 
 mod decide;
 mod failure;
