@@ -24,7 +24,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    forbid_core_dumps();
+    sealops_controller::harden::no_core_dumps();
     let arguments: Vec<OsString> = env::args_os().collect();
     let name = arguments.first().and_then(|path| Path::new(path).file_stem()).unwrap_or_default();
     let result = match name.to_str() {
@@ -33,12 +33,4 @@ fn main() -> ExitCode {
         _ => return commands::run(arguments),
     };
     commands::finish(result)
-}
-
-/// A core file would hold keys and values. Where the kernel refuses, nothing is worse than before.
-fn forbid_core_dumps() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }

@@ -51,7 +51,7 @@ pub fn objects<T: CustomResource + Send + 'static>(
             names.iter().map(|name| Api::namespaced_with(client.clone(), name, &resource)).collect()
         }
     };
-    let streams = apis.into_iter().map(|api| watcher(api, watcher::Config::default()).boxed()).collect();
+    let streams = apis.into_iter().map(|api| watcher(api, config(None)).boxed()).collect();
     merge(streams, T::KIND, |object: DynamicObject| convert(&object))
 }
 
@@ -66,10 +66,20 @@ pub fn secrets(
         Namespaces::All => vec![Api::all(client.clone())],
         Namespaces::Some(names) => names.iter().map(|name| Api::namespaced(client.clone(), name)).collect(),
     };
-    let config =
-        labels.map_or_else(watcher::Config::default, |labels| watcher::Config::default().labels(labels));
+    let config = config(labels);
     let streams = apis.into_iter().map(|api| watcher(api, config.clone()).boxed()).collect();
     merge(streams, "Secret", |object: PartialObjectMeta<Secret>| convert(&object.metadata))
+}
+
+/// Small pages: a page is in memory three times while it is read.
+const PAGE: u32 = 100;
+
+fn config(labels: Option<&str>) -> watcher::Config {
+    let config = watcher::Config::default().page_size(PAGE);
+    match labels {
+        Some(labels) => config.labels(labels),
+        None => config,
+    }
 }
 
 fn convert<T: DeserializeOwned>(object: &impl Serialize) -> Option<T> {
