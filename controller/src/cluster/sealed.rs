@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::Client;
+use sealops_crds::sealed_secret::SYNCED;
 use sealops_crds::{Metadata, SealedSecret};
 use sealops_crypto::sealing::Fingerprint;
 use tokio::sync::{Semaphore, watch};
@@ -286,10 +287,10 @@ impl SealedDriver {
         let keys = self.keys.current();
         let spec = sealed::spec_hash(&object);
         let known = lock(&self.failed).get(key).cloned();
-        if known.is_some_and(|known| known.repeats && known.spec == spec && known.keys == keys.version)
-            && !SealedView::of(&object).says_synced
-        {
-            return Done::Stuck; // the same values and the same keys give the same failure, which is in the status
+        let repeats =
+            known.is_some_and(|known| known.repeats && known.spec == spec && known.keys == keys.version);
+        if repeats && says_failed(&object) {
+            return Done::Stuck; // the same values and the same keys give the same failure
         }
         self.shared.metrics.unseal_request();
         let result = self.bring_about(key, &object, &keys, guard).await;
@@ -477,6 +478,17 @@ impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
+}
+
+/// Returns whether the stored status says that this very generation has failed.
+fn says_failed(object: &SealedSecret) -> bool {
+    object.status.as_ref().is_some_and(|status| {
+        status.observed_generation == object.metadata.generation
+            && status
+                .conditions
+                .iter()
+                .any(|condition| condition.type_ == SYNCED && condition.status == "False")
+    })
 }
 
 fn hint_of(object: &SealedSecret) -> Option<Fingerprint> {

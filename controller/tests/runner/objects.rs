@@ -136,3 +136,68 @@ fn a_secret_in_the_way_is_left_alone_until_it_is_out_of_the_way() {
         Ok(())
     });
 }
+
+#[test]
+fn named_namespaces_are_watched_and_no_others() {
+    run(async {
+        let plane = control_plane().await?;
+        let client = plane.client()?;
+        for namespace in ["shop", "bank", "else"] {
+            plane.ensure_namespace(namespace).await?;
+        }
+        let controller = Controller::start(&plane, &["--namespaces=shop,bank"]).await?;
+        let certificate = controller.certificate().await?;
+        for namespace in ["else", "shop", "bank"] {
+            let draft = Draft::new(namespace, "web", vec![("a", b"one")]);
+            create(&sealed_api(&client, namespace), draft.sealed(&certificate)).await?;
+        }
+        synced(&client, "shop", "web", "True").await?;
+        synced(&client, "bank", "web", "True").await?;
+        controller.wait_idle().await?;
+        let elsewhere = sealed_api(&client, "else").get("web").await?;
+        assert!(elsewhere.data.get("status").is_none(), "{:?}", elsewhere.data);
+        assert!(Api::<Secret>::namespaced(client, "else").get_opt("web").await?.is_none());
+        Ok(())
+    });
+}
+
+/// A key that arrives later opens what failed before, at once and without a restart.
+#[test]
+fn a_new_key_opens_what_failed() {
+    run(async {
+        let plane = control_plane().await?;
+        let client = plane.client()?;
+        plane.ensure_namespace("shop").await?;
+        let controller = Controller::start(&plane, &[]).await?;
+        let file = |name: &str| {
+            std::fs::read_to_string(format!("{}/../testdata/keys/{name}", env!("CARGO_MANIFEST_DIR")))
+        };
+        let (certificate, key) = (file("third-2048.crt")?, file("third-2048.key")?);
+        let restored = sealops_crypto::sealing::Certificate::from_pem(certificate.as_bytes())?;
+        create(
+            &sealed_api(&client, "shop"),
+            Draft::new("shop", "web", vec![("a", b"one")]).sealed(&restored),
+        )
+        .await?;
+        assert_eq!(synced(&client, "shop", "web", "False").await?, "no key could decrypt secret (a)");
+        let secret = |name: &str, key: &str| {
+            json!({ "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+                "metadata": { "name": name, "namespace": HOME, "labels": { "sealedsecrets.bitnami.com/sealed-secrets-key": "active" } },
+                "stringData": { "tls.crt": certificate, "tls.key": key } })
+        };
+        let secrets = Api::<Secret>::namespaced(client.clone(), HOME);
+        // An unusable key Secret is left out and harms nobody.
+        secrets
+            .create(
+                &Default::default(),
+                &serde_json::from_value(secret("sealed-secrets-keybroken", "no key"))?,
+            )
+            .await?;
+        let patch = Patch::Apply(secret("sealed-secrets-keyrestored", &key));
+        secrets.patch("sealed-secrets-keyrestored", &PatchParams::apply("test"), &patch).await?;
+        assert_eq!(synced(&client, "shop", "web", "True").await?, "");
+        let log = controller.log();
+        assert!(log.contains("sealed-secrets-keybroken") && log.contains("unusable and left out"), "{log}");
+        Ok(())
+    });
+}
