@@ -93,7 +93,7 @@ impl KeyManager {
     fn install(&self, secrets: &[SecretObject]) {
         let mut listed = Vec::new();
         let mut current: Option<(i64, String)> = None;
-        let mut quarantined = super::shards::lock(&self.quarantined);
+        let mut quarantined = super::lock(&self.quarantined);
         for secret in secrets {
             let name = secret.metadata.name.clone().unwrap_or_default();
             match read_key_secret(secret, self.options.order) {

@@ -28,3 +28,8 @@ pub mod watch;
 
 /// Field manager of everything but the targets of ExternalSecrets, which carry upstream's.
 pub const FIELD_MANAGER: &str = "sealops-controller";
+
+/// Locks; a panic elsewhere leaves the value consistent, since every change made under these locks is one step.
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -11,6 +11,7 @@ use kube::api::{Api, ListParams, ObjectMeta, PostParams};
 use kube::{Client, ResourceExt};
 use tracing::{debug, warn};
 
+use super::lock;
 use crate::object::ObjectKey;
 use crate::sealed::Proof;
 
@@ -168,9 +169,4 @@ impl ShardStore {
         self.stored.insert(name, written);
         Ok(())
     }
-}
-
-/// Locks; a panic elsewhere leaves the map consistent, since every change of it is one insert or remove.
-pub(super) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
