@@ -1,9 +1,11 @@
 //! `make cluster`: a control plane with sealops in it, to try things out by hand, until Ctrl-C.
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use sealops_testenv::{ControlPlane, ControlPlaneOptions, Process};
+use sealops_testenv::{ControlPlane, ControlPlaneOptions, Process, free_port, http_get};
 
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "the output is the interface: a line to paste into another shell")]
@@ -21,9 +23,18 @@ async fn main() -> Result<()> {
     let kubeconfig = control_plane.admin_kubeconfig();
     let mut process = None;
     if let Some(controller) = controller {
+        let (port, metrics_port) = (free_port()?, free_port()?);
         let mut command = Command::new(&controller);
-        command.arg("--kubeconfig").arg(&kubeconfig);
-        process = Some(Process::spawn("sealops-controller", command, control_plane.folder())?);
+        command.arg("--kubeconfig").arg(&kubeconfig).args(["--namespace", "kube-system"]);
+        command.arg(format!("--listen-addr=127.0.0.1:{port}"));
+        command.arg(format!("--listen-metrics-addr=127.0.0.1:{metrics_port}"));
+        let mut started = Process::spawn("sealops-controller", command, control_plane.folder())?;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let has_key = || http_get(address, "/v1/cert.pem", &[]).is_ok_and(|answer| answer.status == 200);
+        started.wait_until(Duration::from_secs(60), has_key)?;
+        process = Some(started);
+        println!("# sealops seal --cert http://{address}/v1/cert.pem -f secret.yaml | kubectl apply -f -");
+        println!("# metrics: http://127.0.0.1:{metrics_port}/metrics");
     }
     println!("# logs are in {}; Ctrl-C ends everything", control_plane.folder().display());
     println!("export KUBECONFIG={}", kubeconfig.display());
