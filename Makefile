@@ -12,28 +12,33 @@ export CARGO_TARGET_DIR
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
+# Before anything is built: the build folder may be another checkout's.
+.PHONY: own-checkout
+own-checkout:
+	@testenv/own-checkout.sh
+
 .PHONY: demo
-demo: ## seal a Secret, render it offline, see a changed byte refused; no cluster
+demo: own-checkout ## seal a Secret, render it offline, see a changed byte refused; no cluster
 	demo/run.sh
 
 .PHONY: test
-test: ## check, build and test everything against the real servers
+test: own-checkout ## check, build and test everything against the real servers
 	testenv/run-tests.sh $(TEST)
 
 .PHONY: cluster
-cluster: ## start a control plane with sealops in it, until Ctrl-C
+cluster: own-checkout ## start a control plane with sealops in it, until Ctrl-C
 	testenv/preflight.sh
 	cargo build --locked -p sealops-controller
 	cargo run --locked -p sealops-testenv --bin cluster -- --controller "$$CARGO_TARGET_DIR/debug/sealops-controller"
 
 .PHONY: bench
-bench: ## measure against the real tools
+bench: own-checkout ## measure against the real tools
 	testenv/preflight.sh
 	cargo build --locked --release -p sealops -p sealops-controller -p sealops-bench
 	testenv/in-namespace.sh cargo run --locked --offline --release -p sealops-bench
 
 .PHONY: lint
-lint: ## check formatting and run clippy
+lint: own-checkout ## check formatting and run clippy
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked -p sealops --no-default-features -- -D warnings
@@ -47,7 +52,7 @@ deny: ## check licences, sources and bans of the dependencies
 	cargo deny --offline check bans licenses sources
 
 .PHONY: generate
-generate: ## write the generated files again
+generate: own-checkout ## write the generated files again
 	cargo run --locked -p sealops-crds --features schema --bin crdgen
 
 .PHONY: clean-cache
