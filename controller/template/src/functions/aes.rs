@@ -1,0 +1,5 @@
+//! `encryptAES` and `decryptAES`.
+
+use super::Function;
+
+pub(crate) const TABLE: &[Function] = &[];

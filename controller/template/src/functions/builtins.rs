@@ -1,0 +1,5 @@
+//! Go's built-in functions.
+
+use super::Function;
+
+pub(crate) const TABLE: &[Function] = &[];

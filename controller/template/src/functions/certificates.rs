@@ -1,0 +1,5 @@
+//! Making keys and certificates.
+
+use super::Function;
+
+pub(crate) const TABLE: &[Function] = &[];

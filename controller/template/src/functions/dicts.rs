@@ -1,0 +1,5 @@
+//! Sprig's dictionary functions.
+
+use super::Function;
+
+pub(crate) const TABLE: &[Function] = &[];

@@ -1,0 +1,5 @@
+//! Base64, base32, hexadecimal.
+
+use super::Function;
+
+pub(crate) const TABLE: &[Function] = &[];

@@ -1,0 +1,5 @@
+//! JSON.
+
+use super::Function;
+
+pub(crate) const TABLE: &[Function] = &[];

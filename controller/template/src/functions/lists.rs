@@ -1,0 +1,5 @@
+//! Sprig's list functions.
+
+use super::Function;
+
+pub(crate) const TABLE: &[Function] = &[];

@@ -1,0 +1,5 @@
+//! Sprig's arithmetic.
+
+use super::Function;
+
+pub(crate) const TABLE: &[Function] = &[];

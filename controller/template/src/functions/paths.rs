@@ -1,0 +1,5 @@
+//! File paths as text.
+
+use super::Function;
+
+pub(crate) const TABLE: &[Function] = &[];

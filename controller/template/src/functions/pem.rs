@@ -1,0 +1,5 @@
+//! PEM blocks and chains.
+
+use super::Function;
+
+pub(crate) const TABLE: &[Function] = &[];

@@ -1,0 +1,5 @@
+//! PKCS#12.
+
+use super::Function;
+
+pub(crate) const TABLE: &[Function] = &[];

@@ -1,0 +1,5 @@
+//! Random texts.
+
+use super::Function;
+
+pub(crate) const TABLE: &[Function] = &[];

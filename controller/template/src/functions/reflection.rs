@@ -1,0 +1,5 @@
+//! Sprig's `kindOf`, `typeOf`, `deepEqual` and kin.
+
+use super::Function;
+
+pub(crate) const TABLE: &[Function] = &[];

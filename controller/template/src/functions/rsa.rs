@@ -1,0 +1,5 @@
+//! `rsaDecrypt`.
+
+use super::Function;
+
+pub(crate) const TABLE: &[Function] = &[];

@@ -1,0 +1,5 @@
+//! Semantic versions.
+
+use super::Function;
+
+pub(crate) const TABLE: &[Function] = &[];

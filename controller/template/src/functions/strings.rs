@@ -1,0 +1,5 @@
+//! Sprig's string functions.
+
+use super::Function;
+
+pub(crate) const TABLE: &[Function] = &[];

@@ -1,0 +1,5 @@
+//! YAML, External Secrets only.
+
+use super::Function;
+
+pub(crate) const TABLE: &[Function] = &[];
