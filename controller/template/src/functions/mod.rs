@@ -11,7 +11,9 @@ mod aes;
 mod builtins;
 mod certificates;
 mod compare;
+mod convert;
 mod dates;
+mod decimal;
 mod defaults;
 mod dicts;
 mod encoding;
@@ -20,6 +22,7 @@ mod hash;
 mod json;
 mod jwk;
 mod lists;
+mod merge;
 mod numbers;
 mod passwords;
 mod paths;
@@ -32,6 +35,7 @@ mod rsa;
 mod semver;
 mod strings;
 mod url;
+mod words;
 mod yaml;
 
 use std::collections::HashMap;
@@ -140,7 +144,9 @@ impl FunctionSet {
 /// Every module's functions. A later one replaces an earlier one of the same name.
 const MODULES: &[&[Function]] = &[
     strings::TABLE,
+    words::TABLE,
     numbers::TABLE,
+    numbers::INTEGERS,
     lists::TABLE,
     dicts::TABLE,
     defaults::TABLE,
