@@ -1,0 +1,4 @@
+//! Integration tests of the template engine.
+
+mod golden;
+mod support;
