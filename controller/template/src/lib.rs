@@ -21,6 +21,7 @@ pub mod budget;
 pub mod context;
 pub mod error;
 pub mod functions;
+pub mod system;
 mod template;
 pub mod value;
 

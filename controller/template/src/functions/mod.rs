@@ -10,6 +10,7 @@
 mod aes;
 mod builtins;
 mod certificates;
+mod chain;
 mod dates;
 mod defaults;
 mod dicts;
@@ -17,6 +18,7 @@ mod encoding;
 mod hash;
 mod json;
 mod jwk;
+mod keys;
 mod lists;
 mod numbers;
 mod passwords;
