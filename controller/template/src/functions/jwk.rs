@@ -129,7 +129,9 @@ fn private(jwk: &Jwk) -> Result<Plaintext, String> {
             match &key {
                 PrivateKey::Ec { point, .. } if *point == jwk.point()? => key,
                 _ => {
-                    return Err("the public key of the JSON Web Key is not that of its private key".to_owned());
+                    return Err(
+                        "the public key of the JSON Web Key is not that of its private key".to_owned()
+                    );
                 }
             }
         }
