@@ -18,14 +18,20 @@
 //! from those listed in [`value::Struct`]; a map cannot be put into itself; an error never contains a value.
 
 pub mod budget;
+mod buffer;
 pub mod context;
 pub mod error;
+mod exec;
 pub mod functions;
+mod go;
+mod parse;
+mod print;
 pub mod system;
 mod template;
 pub mod value;
 
 pub use budget::Limits;
+pub use buffer::Buffer;
 pub use context::{Capabilities, Clock, Context, KeyKind, Random};
 pub use error::{ExecError, FunctionError, ParseError};
 pub use functions::{Function, FunctionSet};

@@ -5,7 +5,10 @@ use sealops_formats::Plaintext;
 use crate::budget::Limits;
 use crate::context::Capabilities;
 use crate::error::{ExecError, ParseError};
+use crate::exec;
 use crate::functions::FunctionSet;
+use crate::parse::nodes::List;
+use crate::parse::{self, Trees};
 use crate::value::Value;
 
 /// What a missing map key gives: Go's option `missingkey`.
@@ -47,6 +50,10 @@ pub struct Options {
 /// A template and those that its text defines.
 pub struct Template {
     name: String,
+    options: Options,
+    /// The text, for the line and column of errors.
+    source: Plaintext,
+    trees: Trees,
 }
 
 impl Template {
@@ -61,8 +68,8 @@ impl Template {
         functions: &FunctionSet,
         options: Options,
     ) -> Result<Self, ParseError> {
-        let _ = (text, functions, options);
-        Ok(Self { name: name.to_owned() })
+        let trees = parse::parse(name, text, functions, &options.delimiters)?;
+        Ok(Self { name: name.to_owned(), options, source: Plaintext::from(text), trees })
     }
 
     /// Executes with `root` as dot.
@@ -75,7 +82,26 @@ impl Template {
         limits: Limits,
         capabilities: Capabilities<'_>,
     ) -> Result<Plaintext, ExecError> {
-        let _ = (root, limits, capabilities, &self.name);
-        Ok(Plaintext::default())
+        exec::execute(self, root, limits, capabilities)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn missing_key(&self) -> MissingKey {
+        self.options.missing_key
+    }
+
+    pub(crate) fn tree(&self, name: &str) -> Option<(&str, &List)> {
+        self.trees.get_key_value(name).map(|(name, tree)| (name.as_str(), tree))
+    }
+
+    /// Returns the place as errors write it: `NAME:LINE:COLUMN`, the column in bytes from 0.
+    pub(crate) fn location(&self, at: usize) -> String {
+        let before = self.source.expose().get(..at).unwrap_or_default();
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count();
+        format!("{}:{line}:{column}", self.name)
     }
 }

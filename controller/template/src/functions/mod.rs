@@ -11,10 +11,12 @@ mod aes;
 mod builtins;
 mod certificates;
 mod chain;
+mod compare;
 mod dates;
 mod defaults;
 mod dicts;
 mod encoding;
+mod escape;
 mod hash;
 mod json;
 mod jwk;
@@ -65,19 +67,39 @@ pub struct Function {
     pub variadic: Option<Type>,
     /// Which set it belongs to.
     pub origin: Origin,
+    /// What the engine does itself.
+    pub(crate) special: Special,
     /// The code.
     pub call: Call,
+}
+
+/// Functions that the engine knows, because they do not simply take the values of their arguments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Special {
+    /// An ordinary function.
+    No,
+    /// `and`
+    And,
+    /// `or`
+    Or,
+    /// `call`
+    Call,
 }
 
 impl Function {
     /// A function with a fixed number of parameters, in both sets.
     pub const fn new(name: &'static str, parameters: &'static [Type], call: Call) -> Self {
-        Self { name, parameters, variadic: None, origin: Origin::Both, call }
+        Self { name, parameters, variadic: None, origin: Origin::Both, special: Special::No, call }
     }
 
     /// A function whose last parameter is `...rest`, in both sets.
     pub const fn variadic(name: &'static str, parameters: &'static [Type], rest: Type, call: Call) -> Self {
-        Self { name, parameters, variadic: Some(rest), origin: Origin::Both, call }
+        Self { name, parameters, variadic: Some(rest), origin: Origin::Both, special: Special::No, call }
+    }
+
+    pub(crate) const fn special(mut self, special: Special) -> Self {
+        self.special = special;
+        self
     }
 
     /// The same function, in one set only.

@@ -12,7 +12,7 @@ pub(crate) use collections::ENTRY_BYTES;
 pub use collections::{List, Map};
 pub use structure::{Struct, StructKind};
 pub use text::Text;
-pub use time::Time;
+pub use time::{Civil, Time, duration_text};
 pub use types::{IntKind, Type, UintKind};
 
 use crate::error::FunctionError;

@@ -104,12 +104,32 @@ impl IntKind {
     pub fn name(self) -> &'static str {
         ["int", "int8", "int16", "int32", "int64"][self as usize]
     }
+
+    /// Keeps the bits that the type has.
+    pub fn wrap(self, value: i64) -> i64 {
+        match self {
+            Self::Int | Self::Int64 => value,
+            Self::Int8 => i64::from(value as i8),
+            Self::Int16 => i64::from(value as i16),
+            Self::Int32 => i64::from(value as i32),
+        }
+    }
 }
 
 impl UintKind {
     /// Returns Go's name.
     pub fn name(self) -> &'static str {
         ["uint", "uint8", "uint16", "uint32", "uint64"][self as usize]
+    }
+
+    /// Keeps the bits that the type has.
+    pub fn wrap(self, value: u64) -> u64 {
+        match self {
+            Self::Uint | Self::Uint64 => value,
+            Self::Uint8 => u64::from(value as u8),
+            Self::Uint16 => u64::from(value as u16),
+            Self::Uint32 => u64::from(value as u32),
+        }
     }
 }
 
