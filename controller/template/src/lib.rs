@@ -26,6 +26,7 @@ pub mod functions;
 mod go;
 mod parse;
 mod print;
+pub mod system;
 mod template;
 pub mod value;
 

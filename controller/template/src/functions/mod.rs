@@ -10,6 +10,7 @@
 mod aes;
 mod builtins;
 mod certificates;
+mod chain;
 mod compare;
 mod convert;
 mod dates;
@@ -21,6 +22,7 @@ mod escape;
 mod hash;
 mod json;
 mod jwk;
+mod keys;
 mod lists;
 mod merge;
 mod numbers;
