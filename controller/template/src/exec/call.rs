@@ -100,8 +100,9 @@ impl<'t> State<'t, '_> {
             "call of nil".to_owned()
         } else {
             // Go shows the value itself where the pipeline hands it over.
-            let source = given.arguments.first().map(Node::source).unwrap_or_default();
-            format!("non-function {source} of type {}", callee.type_name())
+            let source =
+                given.arguments.first().map(|node| format!(" {}", node.source())).unwrap_or_default();
+            format!("non-function{source} of type {}", callee.type_name())
         };
         Err(self.error(format!("error calling {name}: {reason}")))
     }

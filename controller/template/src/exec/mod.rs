@@ -241,13 +241,18 @@ impl<'t> State<'t, '_> {
             Value::Map(map) => map.len() as u64,
             Value::Missing | Value::Nil => 0,
             // Go shows the value here.
-            other => return Err(self.error(format!("range can't iterate over a {}", other.type_name()))),
+            other => {
+                return Err(
+                    self.error(format!("range can't iterate over a value of type {}", other.type_name()))
+                );
+            }
         };
         if matches!(value, Value::Int(..) | Value::Duration(_) | Value::Uint(..))
             && branch.pipe.variables.len() > 1
         {
             let name = value.type_name();
-            return Err(self.error(format!("can't use a {name} to iterate over more than one variable")));
+            return Err(self
+                .error(format!("can't use a value of type {name} to iterate over more than one variable")));
         }
         let entries = match value {
             Value::Map(map) => {

@@ -12,7 +12,9 @@ mod builtins;
 mod certificates;
 mod chain;
 mod compare;
+mod convert;
 mod dates;
+mod decimal;
 mod defaults;
 mod dicts;
 mod encoding;
@@ -22,6 +24,7 @@ mod json;
 mod jwk;
 mod keys;
 mod lists;
+mod merge;
 mod numbers;
 mod passwords;
 mod paths;
@@ -34,6 +37,7 @@ mod rsa;
 mod semver;
 mod strings;
 mod url;
+mod words;
 mod yaml;
 
 use std::collections::HashMap;
@@ -142,7 +146,9 @@ impl FunctionSet {
 /// Every module's functions. A later one replaces an earlier one of the same name.
 const MODULES: &[&[Function]] = &[
     strings::TABLE,
+    words::TABLE,
     numbers::TABLE,
+    numbers::INTEGERS,
     lists::TABLE,
     dicts::TABLE,
     defaults::TABLE,

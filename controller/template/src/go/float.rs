@@ -60,7 +60,7 @@ fn general_form(value: f64, verb: u8, precision: Option<usize>, out: &mut Vec<u8
     };
     let shown = Decimal { digits: decimal.digits[..count].to_vec(), point: decimal.point };
     if exponent < -4 || exponent >= threshold {
-        return exponent_form(&shown, count.max(1) - 1, verb - b'g' + b'e', out);
+        return exponent_form(&shown, count.max(1) - 1, if verb == b'G' { b'E' } else { b'e' }, out);
     }
     plain_form(&shown, (count as i32 - decimal.point).max(0) as usize, out);
 }

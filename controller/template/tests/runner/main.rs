@@ -1,6 +1,8 @@
-//! Templates against Go itself and OpenSSL.
+//! Integration tests of the template engine: Go itself and OpenSSL judge.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 mod crypto;
 mod crypto_cases;
+mod golden;
 mod openssl;
+mod support;
