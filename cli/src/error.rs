@@ -10,7 +10,6 @@ pub(crate) enum Kind {
     Input,
     /// The command line is wrong: exit code 2, as clap's own.
     Usage,
-    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "no server is asked"))]
     /// A server did not answer as it should, so that trying again may help: exit code 3.
     Connection,
 }
@@ -32,7 +31,6 @@ impl CommandError {
         Self { kind: Kind::Usage, ..Self::input(error) }
     }
 
-    #[cfg(feature = "cluster")]
     pub(crate) fn connection(error: impl fmt::Display) -> Self {
         Self { kind: Kind::Connection, ..Self::input(error) }
     }

@@ -46,6 +46,15 @@ pub(crate) struct SealOptions<'a> {
     pub(crate) other_namespace: NamespaceLookup<'a>,
     pub(crate) allow_empty_data: bool,
     pub(crate) allow_any_kind: bool,
+    /// The object that the values go into.
+    pub(crate) into: Option<MergeTarget<'a>>,
+}
+
+/// An existing SealedSecret: its namespace and scope count, whatever the Secret says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MergeTarget<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) scope: Scope,
 }
 
 /// What came of a text.
@@ -151,7 +160,10 @@ impl Draft {
         if let Some(scope) = options.scope {
             set_scope(&mut metadata, scope);
         }
-        let scope = scope_of(metadata.annotations());
+        let mut scope = scope_of(metadata.annotations());
+        if let Some(into) = options.into {
+            scope = into_scope(&mut metadata, scope, into)?;
+        }
         metadata.namespace = namespace_of(&metadata, scope, options)?;
         let label = Label::for_secret(scope, metadata.namespace.as_deref().unwrap_or_default(), &name);
         Ok(Self {
@@ -184,6 +196,21 @@ impl Draft {
             ("spec", Node::map(spec)),
         ])
     }
+}
+
+/// Takes the scope of the object that the values go into. A Secret that asks for another one is not meant for it.
+fn into_scope(metadata: &mut Metadata, own: Scope, into: MergeTarget<'_>) -> Result<Scope, Problem> {
+    if own != Scope::Strict && own != into.scope {
+        return Err(Problem::own(
+            0,
+            format!("the Secret's annotations ask for the scope {own}, but the file's is {}", into.scope),
+        ));
+    }
+    set_scope(metadata, Scope::Strict);
+    if !into.namespace.is_empty() {
+        metadata.namespace = Some(into.namespace.to_owned());
+    }
+    Ok(into.scope)
 }
 
 fn check_kind(root: &Node, options: &SealOptions<'_>) -> Result<(), Problem> {

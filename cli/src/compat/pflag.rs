@@ -58,35 +58,44 @@ impl Parsed {
             Some(Kind::Word(words)) => words[0],
             _ => "",
         };
-        self.given(name).unwrap_or_else(default)
+        self.last(name).unwrap_or_else(default)
     }
 
     /// Returns the last value given, unless it is empty.
     pub(super) fn non_empty(&self, name: &str) -> Option<&str> {
-        self.given(name).filter(|value| !value.is_empty())
+        self.last(name).filter(|value| !value.is_empty())
     }
 
     pub(super) fn is_set(&self, name: &str) -> bool {
-        self.given(name).and_then(parse_bool) == Some(true)
+        self.last(name).and_then(parse_bool) == Some(true)
     }
 
     pub(super) fn list(&self, name: &str) -> &[String] {
         self.0.get(name).map_or(&[], Vec::as_slice)
     }
 
-    fn given(&self, name: &str) -> Option<&str> {
+    /// Returns whether the flag was given, whatever its value.
+    pub(super) fn given(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    fn last(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.last().map(String::as_str)
     }
 
-    /// Takes what the command line leaves open from `PREFIX_FLAG` variables; values that do not fit are ignored.
+    /// Takes what the command line leaves open from `PREFIX_FLAG` variables; values that do not fit are ignored. Lists
+    /// are added up, the variable's items first: pflag appends to what is set already.
     pub(super) fn fill_from_environment(&mut self, flags: &'static [Flag], prefix: &str) {
         for flag in flags.iter().filter(|flag| !matches!(flag.kind, Kind::Ignored(_) | Kind::IgnoredBool)) {
             let variable = format!("{prefix}_{}", flag.name.to_uppercase().replace('-', "_"));
-            if let Ok(value) = env::var(variable)
-                && !value.is_empty()
-                && !self.0.contains_key(flag.name)
-            {
+            let Some(value) = env::var(variable).ok().filter(|value| !value.is_empty()) else { continue };
+            let is_list = matches!(flag.kind, Kind::Texts | Kind::TextArray);
+            let given = self.0.remove(flag.name);
+            if is_list || given.is_none() {
                 let _ = self.put(flag, &value);
+            }
+            if let Some(given) = given {
+                self.0.entry(flag.name).or_default().extend(given);
             }
         }
     }
