@@ -4,6 +4,7 @@ pub(crate) mod api;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod controller;
+pub(crate) mod objects;
 
 use std::path::PathBuf;
 use std::time::Duration;

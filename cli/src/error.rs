@@ -35,6 +35,30 @@ impl CommandError {
         Self { kind: Kind::Connection, ..Self::input(error) }
     }
 
+    /// Makes one error of many; a failed connection among them decides the exit code.
+    pub(crate) fn all(what: &str, problems: Vec<Self>) -> Self {
+        let mut problems = problems;
+        if problems.len() == 1
+            && let Some(only) = problems.pop()
+        {
+            return only;
+        }
+        let is_connection = problems.iter().any(|problem| matches!(problem.kind, Kind::Connection));
+        let mut all = Self::input(format!("{} objects {what}", problems.len()));
+        if is_connection {
+            all.kind = Kind::Connection;
+        }
+        for problem in problems {
+            all.error.push_str(&format!("\n  {}", problem.error));
+            for hint in problem.hints {
+                if !all.hints.contains(&hint) {
+                    all.hints.push(hint);
+                }
+            }
+        }
+        all
+    }
+
     /// Adds what the user can do.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());

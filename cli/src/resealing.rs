@@ -62,16 +62,6 @@ impl Resealed {
         }
         edits
     }
-
-    /// Puts the values into the object itself.
-    pub(crate) fn put_into(self, sealed: &mut SealedSecret) {
-        for (entry, value) in self.values {
-            match entry {
-                Some(entry) => drop(sealed.spec.encrypted_data.insert(entry, value)),
-                None => sealed.spec.data = Some(value),
-            }
-        }
-    }
 }
 
 /// Seals the values of objects anew, in order; offline on every core.
@@ -82,20 +72,26 @@ pub(crate) fn reseal(
     let Sealer::Offline { ring, certificate, all } = sealer else {
         return objects.iter().map(|object| by_controller(object, sealer)).collect();
     };
+    on_every_core(objects, |object| offline(object, ring, certificate, *all))
+}
+
+/// Works on objects in as many threads as there are cores, and returns the results in order.
+pub(crate) fn on_every_core<T: Send>(
+    objects: &[&SealedObject],
+    work: impl Fn(&SealedObject) -> T + Sync,
+) -> Vec<T> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let share = objects.len().div_ceil(cores).max(1);
-    let work = |objects: &[&SealedObject]| -> Vec<_> {
-        objects.iter().map(|object| offline(object, ring, certificate, *all)).collect()
-    };
+    let work = &work;
     thread::scope(|scope| {
-        let work = &work;
-        let threads: Vec<_> =
-            objects.chunks(share).map(|objects| (objects.len(), scope.spawn(move || work(objects)))).collect();
-        let join = |(count, thread): (usize, thread::ScopedJoinHandle<'_, Vec<_>>)| {
-            let lost = |_| (0..count).map(|_| Err(CommandError::input("a thread was lost"))).collect();
-            thread.join().unwrap_or_else(lost)
-        };
-        threads.into_iter().flat_map(join).collect()
+        let threads: Vec<_> = objects
+            .chunks(share)
+            .map(|objects| {
+                scope.spawn(move || objects.iter().map(|object| work(object)).collect::<Vec<T>>())
+            })
+            .collect();
+        let results = threads.into_iter().map(thread::ScopedJoinHandle::join);
+        results.flat_map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sealops_controller::HINT_ANNOTATION;
+use sealops_controller::{HINT_ANNOTATION, directory};
 use sealops_controller::sealed::scope_of;
 use sealops_crds::SealedSecret;
 use sealops_crypto::sealing::{Fingerprint, Label, Scope};
@@ -96,6 +96,11 @@ impl SealedFile {
 }
 
 impl SealedObject {
+    /// Returns an object of a cluster, which stands in no text.
+    pub(crate) fn of_cluster(sealed: SealedSecret, server: &str) -> Self {
+        Self { place: server.to_owned(), sealed, document: 0, path: Vec::new() }
+    }
+
     pub(crate) fn name(&self) -> &str {
         self.sealed.metadata.name.as_deref().unwrap_or_default()
     }
@@ -139,6 +144,25 @@ impl SealedObject {
         let path = self.path.iter().cloned().chain(path.iter().map(|&key| key.to_owned())).collect();
         Edit { document: self.document, path, value: value.into() }
     }
+}
+
+/// Reads the SealedSecrets of files and folders. Files of a folder that do not name the kind are not even parsed: they may
+/// be templates of another tool.
+pub(crate) fn manifests(paths: &[PathBuf]) -> Result<Vec<(PathBuf, SealedFile)>, CommandError> {
+    let mut found = Vec::new();
+    for path in paths {
+        let is_folder = path.is_dir();
+        for file in directory::files(path).map_err(CommandError::input)? {
+            let name = file.display().to_string();
+            let text = files::read(&file, manifest::MAX_BYTES)?;
+            let kind = SealedSecret::KIND.as_bytes();
+            if is_folder && !text.expose().windows(kind.len()).any(|bytes| bytes == kind) {
+                continue;
+            }
+            found.push((file, SealedFile::read(Input { name, text })?));
+        }
+    }
+    Ok(found)
 }
 
 /// Writes an edited file, unless somebody changed it since it was read.

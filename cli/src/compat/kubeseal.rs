@@ -65,7 +65,8 @@ fn dispatch(flags: &Parsed, program: &str) -> Result<(), CommandError> {
         return ui::data(VERSION.as_bytes());
     }
     if flags.is_set("help") {
-        return print_usage(program, "");
+        // Asked for by name it is data; `-h` and mistakes put the first line on stderr.
+        return ui::data(format!("Usage of {program}:\n{}", pflag::usage(FLAGS)).as_bytes());
     }
     let raw = flags.is_set("raw");
     if !raw && !flags.list("from-file").is_empty() {
@@ -225,7 +226,7 @@ fn format(flags: &Parsed) -> Result<Format, CommandError> {
         flags.non_empty("sealed-secret-file").and_then(|path| Path::new(path).extension()?.to_str());
     match extension {
         Some("yaml" | "yml") => Ok(Format::Yaml),
-        _ => flags.text(FLAGS, "format").parse(),
+        _ => flags.non_empty("format").unwrap_or("json").parse(),
     }
 }
 

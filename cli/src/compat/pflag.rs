@@ -108,7 +108,8 @@ impl Parsed {
             Kind::Number if value.parse::<i32>().is_err() => {
                 format!("strconv.ParseInt: parsing {value:?}: invalid syntax")
             }
-            Kind::Word(words) if !words.contains(&value) => format!("must be one of: {}", words.join(", ")),
+            // Nothing is the default.
+            Kind::Word(words) if !value.is_empty() && !words.contains(&value) => format!("must be one of: {}", words.join(", ")),
             _ => {
                 let values = self.0.entry(flag.name).or_default();
                 match flag.kind {

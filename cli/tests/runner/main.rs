@@ -8,6 +8,7 @@
 mod bad_input;
 mod canary;
 mod kubeseal;
+mod kubeseal_table;
 mod sandbox;
 mod seal;
 mod unseal;
