@@ -35,8 +35,9 @@ pub(crate) fn recipients(given: &[String], files: &[PathBuf]) -> Result<Vec<Reci
         }
     }
     if recipients.is_empty() {
-        return Err(CommandError::usage("nobody could open the backup: there is no recipient")
-            .hint("age-keygen -o backup.key makes an identity and prints its recipient; --recipient age1… takes it"));
+        return Err(CommandError::usage("nobody could open the backup: there is no recipient").hint(
+            "age-keygen -o backup.key makes an identity and prints its recipient; --recipient age1… takes it",
+        ));
     }
     Ok(recipients)
 }
@@ -132,10 +133,11 @@ pub(crate) fn open(path: &Path, identities: &[PathBuf]) -> Result<Vec<SecretObje
 fn decrypt(text: &Plaintext, identities: &[Identity]) -> Result<Plaintext, CommandError> {
     let broken = || CommandError::input("the backup is damaged or is no age file");
     if identities.is_empty() {
-        return Err(CommandError::usage("the backup is encrypted").hint("--identity FILE gives the age identity"));
+        return Err(
+            CommandError::usage("the backup is encrypted").hint("--identity FILE gives the age identity")
+        );
     }
-    let decryptor =
-        age::Decryptor::new_buffered(ArmoredReader::new(text.expose())).map_err(|_| broken())?;
+    let decryptor = age::Decryptor::new_buffered(ArmoredReader::new(text.expose())).map_err(|_| broken())?;
     let mut reader = match decryptor.decrypt(identities.iter().map(|own| own as &dyn age::Identity)) {
         Ok(reader) => reader.take(MAX_BYTES as u64 + 1),
         Err(age::DecryptError::NoMatchingKeys) => {

@@ -15,7 +15,7 @@ pub(crate) enum Kind {
 }
 
 /// A failed command. No text in here may hold a value or a part of the input.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct CommandError {
     pub(crate) kind: Kind,
     pub(crate) error: String,

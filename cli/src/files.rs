@@ -107,7 +107,10 @@ pub(crate) fn list(folder: &Path, most: usize) -> Result<Vec<PathBuf>, CommandEr
             found.push(entry.path());
         }
         if found.len() > most {
-            return Err(CommandError::input(format!("{}: there are more than {most} files", folder.display())));
+            return Err(CommandError::input(format!(
+                "{}: there are more than {most} files",
+                folder.display()
+            )));
         }
     }
     found.sort();

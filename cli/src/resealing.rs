@@ -65,10 +65,7 @@ impl Resealed {
 }
 
 /// Seals the values of objects anew, in order; offline on every core.
-pub(crate) fn reseal(
-    objects: &[&SealedObject],
-    sealer: &Sealer<'_>,
-) -> Vec<Result<Resealed, CommandError>> {
+pub(crate) fn reseal(objects: &[&SealedObject], sealer: &Sealer<'_>) -> Vec<Result<Resealed, CommandError>> {
     let Sealer::Offline { ring, certificate, all } = sealer else {
         return objects.iter().map(|object| by_controller(object, sealer)).collect();
     };
@@ -86,9 +83,7 @@ pub(crate) fn on_every_core<T: Send>(
     thread::scope(|scope| {
         let threads: Vec<_> = objects
             .chunks(share)
-            .map(|objects| {
-                scope.spawn(move || objects.iter().map(|object| work(object)).collect::<Vec<T>>())
-            })
+            .map(|objects| scope.spawn(move || objects.iter().map(|object| work(object)).collect::<Vec<T>>()))
             .collect();
         let results = threads.into_iter().map(thread::ScopedJoinHandle::join);
         results.flat_map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
@@ -151,9 +146,11 @@ fn by_controller(object: &SealedObject, sealer: &Sealer<'_>) -> Result<Resealed,
     let Sealer::Controller(controller) = sealer else { return Err(CommandError::input("no controller")) };
     object.check_names()?;
     if object.sealed.spec.data.is_some() {
-        return Err(CommandError::input("the controller turns the deprecated field spec.data into another format")
-            .within(&object.place)
-            .hint("sealops re-encrypt --key FILE keeps it; or unseal the object and seal it again"));
+        return Err(CommandError::input(
+            "the controller turns the deprecated field spec.data into another format",
+        )
+        .within(&object.place)
+        .hint("sealops re-encrypt --key FILE keeps it; or unseal the object and seal it again"));
     }
     let body = serde_json::to_vec(&essence(&object.sealed)).map_err(CommandError::input)?;
     let answer = controller.rotate(&body)?;

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use sealops_controller::{HINT_ANNOTATION, directory};
 use sealops_controller::sealed::scope_of;
+use sealops_controller::{HINT_ANNOTATION, directory};
 use sealops_crds::SealedSecret;
 use sealops_crypto::sealing::{Fingerprint, Label, Scope};
 use sealops_formats::Plaintext;
@@ -51,7 +51,9 @@ impl SealedFile {
             return Err(CommandError::input("this is not a Kubernetes object").within(place));
         }
         let kind = node.str_at(&["kind"]).unwrap_or("nothing");
-        if let (true, Some(Value::List(items))) = (kind.ends_with("List"), node.child("items").map(|n| &n.value)) {
+        if let (true, Some(Value::List(items))) =
+            (kind.ends_with("List"), node.child("items").map(|n| &n.value))
+        {
             for (index, item) in items.iter().enumerate() {
                 self.add(item, document, [&path[..], &["items".to_owned(), index.to_string()]].concat())?;
             }
@@ -174,8 +176,9 @@ pub(crate) fn write_back(path: &Path, old: &Input, new: &Plaintext) -> Result<()
 pub(crate) fn write_all_back(changes: &[(PathBuf, &Input, &Plaintext)]) -> Result<(), CommandError> {
     for (path, old, _) in changes {
         if !files::read(path, manifest::MAX_BYTES)?.ct_eq(&old.text) {
-            return Err(CommandError::input("the file changed meanwhile; nothing was written")
-                .within(path.display()));
+            return Err(
+                CommandError::input("the file changed meanwhile; nothing was written").within(path.display())
+            );
         }
     }
     let files: Vec<_> = changes

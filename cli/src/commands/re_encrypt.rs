@@ -54,9 +54,10 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     };
     if files.iter().all(|(_, file)| file.objects.is_empty()) {
         return Err(match files.first() {
-            Some((_, file)) if args.paths.is_empty() => {
-                file.check_not_empty().err().unwrap_or_else(|| CommandError::input("there is no SealedSecret"))
-            }
+            Some((_, file)) if args.paths.is_empty() => file
+                .check_not_empty()
+                .err()
+                .unwrap_or_else(|| CommandError::input("there is no SealedSecret")),
             _ => CommandError::input("there is no SealedSecret in these files"),
         });
     }
@@ -90,10 +91,12 @@ struct Change<'a> {
     unchanged: usize,
 }
 
-fn by_controller<'a>(args: &Args, files: &'a [(PathBuf, SealedFile)]) -> Result<Vec<Change<'a>>, CommandError> {
+fn by_controller<'a>(
+    args: &Args,
+    files: &'a [(PathBuf, SealedFile)],
+) -> Result<Vec<Change<'a>>, CommandError> {
     let flags = &args.certificate;
-    let controller =
-        Controller::find(&args.connection, &flags.controller_namespace, &flags.controller_name)?;
+    let controller = Controller::find(&args.connection, &flags.controller_namespace, &flags.controller_name)?;
     let hinted = files.iter().flat_map(|(_, file)| &file.objects).any(|object| object.hint().is_some());
     // The hint is to name the key that the controller seals with.
     let key = match hinted {

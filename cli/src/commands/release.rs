@@ -38,7 +38,12 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
     /// Namespace of the controller
-    #[arg(long, value_name = "NAME", default_value = "kube-system", env = "SEALED_SECRETS_CONTROLLER_NAMESPACE")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "kube-system",
+        env = "SEALED_SECRETS_CONTROLLER_NAMESPACE"
+    )]
     controller_namespace: String,
     #[command(flatten)]
     connection: ConnectionFlags,
@@ -202,8 +207,8 @@ fn precondition(object: &Json) -> Json {
 /// Makes a change. What has gone meanwhile is as good.
 fn make(api: &Api, change: &Change) -> Result<(), CommandError> {
     let body = change.body.to_string();
-    let request =
-        Request { method: change.method, path: &change.path, media: MERGE, body: body.as_bytes() };
+    let media = if change.method == Method::Patch { MERGE } else { JSON };
+    let request = Request { method: change.method, path: &change.path, media, body: body.as_bytes() };
     let answer = api.send(&request)?;
     if answer.is_success() || answer.status == 404 {
         return Ok(());
@@ -220,10 +225,8 @@ fn make(api: &Api, change: &Change) -> Result<(), CommandError> {
 
 fn report(args: &Args, changes: &[Change]) -> Result<(), CommandError> {
     if args.json {
-        let rows: Vec<_> = changes
-            .iter()
-            .map(|change| json!({ "object": change.object, "change": change.what }))
-            .collect();
+        let rows: Vec<_> =
+            changes.iter().map(|change| json!({ "object": change.object, "change": change.what })).collect();
         let text = json!({ "dryRun": args.dry_run, "changes": rows });
         return ui::data(format!("{text:#}\n").as_bytes());
     }

@@ -28,7 +28,12 @@ pub(super) struct Args {
     #[arg(long)]
     json: bool,
     /// Namespace of the controller
-    #[arg(long, value_name = "NAME", default_value = "kube-system", env = "SEALED_SECRETS_CONTROLLER_NAMESPACE")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "kube-system",
+        env = "SEALED_SECRETS_CONTROLLER_NAMESPACE"
+    )]
     controller_namespace: String,
     /// Name of the controller's Service
     #[arg(
@@ -72,21 +77,22 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
 }
 
 /// Opens every object; `None` is a success.
-pub(super) fn open_all(objects: &[&SealedObject], ring: &SealingKeyRing) -> Vec<Option<String>> {
+pub(super) fn open_all(objects: &[&SealedObject], ring: &SealingKeyRing) -> Vec<Option<CommandError>> {
     crate::resealing::on_every_core(objects, |object| {
-        object.check_names().and_then(|()| {
-            unsealing::unseal(object.sealed.clone(), ring, OpenOptions::default()).map(drop)
-        }).err().map(|error| error.error)
+        object
+            .check_names()
+            .and_then(|()| unsealing::unseal(object.sealed.clone(), ring, OpenOptions::default()).map(drop))
+            .err()
     })
 }
 
 /// Returns why the controller cannot open an object; an answer of another kind is an error of the run.
-fn ask(controller: &Controller, object: &SealedObject) -> Result<Option<String>, CommandError> {
+fn ask(controller: &Controller, object: &SealedObject) -> Result<Option<CommandError>, CommandError> {
     let body = serde_json::to_vec(&object.sealed).map_err(CommandError::input)?;
     let answer = controller.verify(&body)?;
     match answer.status {
         200..300 => Ok(None),
-        409 => Ok(Some("no key of the controller opens it".to_owned())),
+        409 => Ok(Some(CommandError::input("no key of the controller opens it"))),
         _ => {
             let text = format!("cannot validate sealed secret: {}", controller.refusal(&answer));
             Err(CommandError::connection(text).within(&object.place))
@@ -98,7 +104,7 @@ fn ask(controller: &Controller, object: &SealedObject) -> Result<Option<String>,
 pub(super) fn report(
     as_json: bool,
     objects: &[&SealedObject],
-    results: &[Option<String>],
+    results: &[Option<CommandError>],
 ) -> Result<(), CommandError> {
     let pairs = || objects.iter().zip(results);
     if as_json {
@@ -107,7 +113,8 @@ pub(super) fn report(
                 json!({
                     "place": object.place, "namespace": object.namespace(), "name": object.name(),
                     "scope": object.scope().name(), "values": object.sealed.spec.encrypted_data.len(),
-                    "opens": problem.is_none(), "problem": problem,
+                    "opens": problem.is_none(), "problem": problem.as_ref().map(|error| &error.error),
+                    "hint": problem.as_ref().and_then(|error| error.hints.first()),
                 })
             })
             .collect();
@@ -117,7 +124,7 @@ pub(super) fn report(
     }
     let problems: Vec<CommandError> = pairs()
         .filter_map(|(object, problem)| {
-            let error = CommandError::input(problem.as_ref()?);
+            let error = problem.as_ref()?.clone();
             Some(error.within(format!("{} ({})", object.place, object.key())))
         })
         .collect();

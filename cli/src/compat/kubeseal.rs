@@ -104,7 +104,11 @@ fn dispatch(flags: &Parsed, program: &str) -> Result<(), CommandError> {
     if raw { seal_one(flags, &source, &connection) } else { seal(flags, &source, &connection) }
 }
 
-fn merge(flags: &Parsed, source: &CertificateFlags, connection: &ConnectionFlags) -> Result<(), CommandError> {
+fn merge(
+    flags: &Parsed,
+    source: &CertificateFlags,
+    connection: &ConnectionFlags,
+) -> Result<(), CommandError> {
     // Judged for the sake of scripts; the file keeps its own.
     format(flags)?;
     let certificate = certificates::load(source, connection)?;
@@ -166,7 +170,9 @@ fn seal_one(
     let value = match flags.list("from-file") {
         [] => input::read(None, "a secret to encrypt")?,
         // The key in front of `=` is for kubectl's sake.
-        [item] => input::read(Some(Path::new(item.split_once('=').map_or(item.as_str(), |(_, path)| path))), "")?,
+        [item] => {
+            input::read(Some(Path::new(item.split_once('=').map_or(item.as_str(), |(_, path)| path))), "")?
+        }
         _ => {
             let text = "must provide only one --from-file when encrypting a single item with --raw";
             return Err(CommandError::input(text));

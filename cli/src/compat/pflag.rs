@@ -109,7 +109,9 @@ impl Parsed {
                 format!("strconv.ParseInt: parsing {value:?}: invalid syntax")
             }
             // Nothing is the default.
-            Kind::Word(words) if !value.is_empty() && !words.contains(&value) => format!("must be one of: {}", words.join(", ")),
+            Kind::Word(words) if !value.is_empty() && !words.contains(&value) => {
+                format!("must be one of: {}", words.join(", "))
+            }
             _ => {
                 let values = self.0.entry(flag.name).or_default();
                 match flag.kind {

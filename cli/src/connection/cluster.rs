@@ -68,7 +68,10 @@ impl Api {
         })
     }
 
-    async fn send_once(&self, request: &api::Request<'_>) -> Result<(Answer, Option<Duration>), CommandError> {
+    async fn send_once(
+        &self,
+        request: &api::Request<'_>,
+    ) -> Result<(Answer, Option<Duration>), CommandError> {
         let method = match request.method {
             api::Method::Get => http::Method::GET,
             api::Method::Post => http::Method::POST,
@@ -98,7 +101,10 @@ impl Api {
         let wait = response.headers().get(header::RETRY_AFTER).filter(|_| status == 429 || status >= 500);
         let wait = wait.and_then(|text| text.to_str().ok()?.parse::<u64>().ok());
         let wait = wait.map(|seconds| Duration::from_secs(seconds.min(LONGEST_WAIT)));
-        Ok((Answer { status, body: secret_body(response).await.map_err(|text| fail(text.to_owned()))? }, wait))
+        Ok((
+            Answer { status, body: secret_body(response).await.map_err(|text| fail(text.to_owned()))? },
+            wait,
+        ))
     }
 }
 

@@ -35,10 +35,8 @@ impl Controller {
     /// Returns the certificate to seal with.
     pub(crate) fn certificate(&self) -> Result<Vec<u8>, CommandError> {
         let path = format!("{}/v1/cert.pem", self.path);
-        let request = Request {
-            media: "application/x-pem-file, application/json, */*",
-            ..Request::get(&path)
-        };
+        let request =
+            Request { media: "application/x-pem-file, application/json, */*", ..Request::get(&path) };
         let answer = self.api.send(&request)?;
         if answer.status != 200 {
             return Err(CommandError::connection(status_text(answer.status)));

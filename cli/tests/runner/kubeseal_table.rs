@@ -10,6 +10,8 @@
 mod cluster;
 mod offline;
 
+pub(crate) use cluster::Live;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -43,7 +45,8 @@ enum Want {
 use Want::{Layout, Ours, Same, Words};
 
 // Reasons for differences.
-const PARSES: &str = "a document that does not parse, or is not what is expected, is an error and is not skipped";
+const PARSES: &str =
+    "a document that does not parse, or is not what is expected, is an error and is not skipped";
 const KIND: &str = "the kind is checked: a ConfigMap or List is not sealed as if it were a Secret";
 const NO_FILES_LEFT: &str = "a run that writes nothing makes no file and leaves no temporary one";
 const KEEPS_FORMAT: &str = "an edited file keeps its format, order and comments";
@@ -53,7 +56,8 @@ const NO_OWNER: &str = "a recovered Secret has no owner reference with an empty 
 const ALL_DOCUMENTS: &str = "every Secret of the input is merged, where upstream drops all but the first";
 const NOTICE: &str = "the notice about --rotate goes to stderr, where upstream puts it among the data";
 const FOLDERS: &str = "a folder with keys is accepted";
-const ONLY_VALUES: &str = "re-encryption changes sealed values only, where upstream loses metadata and templates";
+const ONLY_VALUES: &str =
+    "re-encryption changes sealed values only, where upstream loses metadata and templates";
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -170,11 +174,9 @@ impl Table {
         command.current_dir(sandbox.path(""));
         let before = sandbox.files();
         let (code, out, err) = match run_peer(command, &stdin, TIMEOUT) {
-            Ok(output) => (
-                output.status.code(),
-                String::from_utf8_lossy(&output.stdout).into_owned(),
-                output.stderr,
-            ),
+            Ok(output) => {
+                (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), output.stderr)
+            }
             Err(error) => (None, String::new(), format!("killed: {error}")),
         };
         let files = sandbox.files().into_iter().filter(|(name, content)| before.get(name) != Some(content));
@@ -186,9 +188,7 @@ impl Table {
             code,
             out: clean(&out),
             err: clean(&err),
-            files: files
-                .map(|(name, content)| (name, clean(&String::from_utf8_lossy(&content))))
-                .collect(),
+            files: files.map(|(name, content)| (name, clean(&String::from_utf8_lossy(&content)))).collect(),
         }
     }
 
@@ -199,7 +199,8 @@ impl Table {
             && text.len() > 300
         {
             let labels = raw_labels(line);
-            let found = labels.iter().find_map(|(name, label)| Some((name, self.open(label, bytes.expose())?)));
+            let found =
+                labels.iter().find_map(|(name, label)| Some((name, self.open(label, bytes.expose())?)));
             return found.map_or_else(|| "RAW?".to_owned(), |(name, value)| format!("RAW({name}: {value})"));
         }
         for document in manifest::parse(text.as_bytes()).unwrap_or_default() {
@@ -227,7 +228,8 @@ impl Table {
             let Some(sealed) = node.str_at(&[]) else { continue };
             let Ok(bytes) = base64::decode(sealed.as_bytes()) else { continue };
             let value = self.open(&label, bytes.expose());
-            let shown = value.map_or_else(|| format!("UNOPENABLE-{scope}"), |value| format!("OPENED-{scope}-{value}"));
+            let shown = value
+                .map_or_else(|| format!("UNOPENABLE-{scope}"), |value| format!("OPENED-{scope}-{value}"));
             for form in [sealed.to_owned(), sealed.replace('+', "\\u002b")] {
                 *text = text.replace(&form, &shown);
             }
@@ -242,7 +244,11 @@ impl Table {
 
     /// Prints what was compared, and fails where something is not as it should be.
     fn finish(self, what: &str, at_least: usize) {
-        eprintln!("{what}: {} command lines, {} with an intended difference:", self.rows, self.intended.values().sum::<usize>());
+        eprintln!(
+            "{what}: {} command lines, {} with an intended difference:",
+            self.rows,
+            self.intended.values().sum::<usize>()
+        );
         for (reason, count) in &self.intended {
             eprintln!("  {count:3}  {reason}");
         }
@@ -283,7 +289,8 @@ fn meaning(text: &str) -> Option<Vec<String>> {
 fn sorted(value: &serde_json::Value) -> serde_json::Value {
     match value {
         serde_json::Value::Object(map) => {
-            let kept = map.iter().filter(|(key, value)| !(*key == "ownerReferences" && value[0]["uid"] == ""));
+            let kept =
+                map.iter().filter(|(key, value)| !(*key == "ownerReferences" && value[0]["uid"] == ""));
             let map: BTreeMap<_, _> = kept.map(|(key, value)| (key.clone(), sorted(value))).collect();
             serde_json::Value::Object(map.into_iter().collect())
         }
@@ -298,7 +305,8 @@ fn without_hints(err: &str) -> String {
 
 /// A failed run of upstream leaves its temporary file behind.
 fn without_leftovers(files: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let is_leftover = |name: &str| Path::new(name).file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+    let is_leftover =
+        |name: &str| Path::new(name).file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
     files.iter().filter(|(name, _)| !is_leftover(name)).map(|(a, b)| (a.clone(), b.clone())).collect()
 }
 

@@ -54,7 +54,9 @@ pub struct Edit {
 #[non_exhaustive]
 pub enum EditError {
     /// The value stands in a layout that is not edited.
-    #[error("line {line}: {path}: this is written in a way that cannot be edited (an alias, a merge key, a tag)")]
+    #[error(
+        "line {line}: {path}: this is written in a way that cannot be edited (an alias, a merge key, a tag)"
+    )]
     Layout {
         /// Line, from 1.
         line: usize,
@@ -145,7 +147,8 @@ impl Source {
                 && let Some(node) = found.get_mut(edit.document).and_then(|own| at(&mut own.root, &edit.path))
                 && let Value::Scalar(ScalarKind::Text, text) = &mut node.value
             {
-                let kept: Vec<u8> = text.expose().iter().filter(|byte| !b"\r\n".contains(byte)).copied().collect();
+                let kept: Vec<u8> =
+                    text.expose().iter().filter(|byte| !b"\r\n".contains(byte)).copied().collect();
                 *text = kept.into();
             }
         }
@@ -165,7 +168,8 @@ fn layout(text: &str, place: &Place, path: &[String]) -> EditError {
 /// Puts the patches into the text; `None` where two overlap.
 fn patched(text: &str, mut patches: Vec<(Range<usize>, String)>) -> Option<Plaintext> {
     patches.sort_by_key(|(range, _)| (range.start, range.end));
-    let mut out = Plaintext::with_capacity(text.len() + patches.iter().map(|(_, new)| new.len()).sum::<usize>());
+    let mut out =
+        Plaintext::with_capacity(text.len() + patches.iter().map(|(_, new)| new.len()).sum::<usize>());
     let mut at = 0;
     for (range, new) in &patches {
         out.push(text.get(at..range.start)?.as_bytes());

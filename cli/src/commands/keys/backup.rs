@@ -69,22 +69,22 @@ pub(super) struct ImportArgs {
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   sealops keys verify sealing-keys.age --identity backup.key manifests/
-  sealops keys verify sealing-keys.age --identity backup.key --cluster --json")]
+  sealops keys verify sealing-keys.age --identity backup.key --in-cluster --json")]
 pub(super) struct VerifyArgs {
     /// Backup that `sealops keys export` made, or a plain List of key Secrets
     #[arg(value_name = "FILE")]
     backup: PathBuf,
     /// Files and folders with SealedSecrets that it has to open
-    #[arg(value_name = "FILE|DIR", required_unless_present = "cluster")]
+    #[arg(value_name = "FILE|DIR", required_unless_present = "in_cluster")]
     paths: Vec<PathBuf>,
     /// File with the age identity that opens the backup; may be repeated
     #[arg(short, long, value_name = "FILE")]
     identity: Vec<PathBuf>,
     /// Open the SealedSecrets of the cluster, of all namespaces unless --namespace says otherwise
     #[arg(long)]
-    cluster: bool,
+    in_cluster: bool,
     /// Namespace of the SealedSecrets in the cluster
-    #[arg(short, long, value_name = "NAME", requires = "cluster")]
+    #[arg(short, long, value_name = "NAME", requires = "in_cluster")]
     namespace: Option<String>,
     /// Print every object with its result as JSON
     #[arg(long)]
@@ -96,7 +96,12 @@ pub(super) struct VerifyArgs {
 #[derive(clap::Args)]
 struct ClusterArgs {
     /// Namespace of the controller
-    #[arg(long, value_name = "NAME", default_value = "kube-system", env = "SEALED_SECRETS_CONTROLLER_NAMESPACE")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "kube-system",
+        env = "SEALED_SECRETS_CONTROLLER_NAMESPACE"
+    )]
     controller_namespace: String,
     #[command(flatten)]
     connection: ConnectionFlags,
@@ -141,7 +146,12 @@ pub(super) fn export(args: &ExportArgs) -> Result<(), CommandError> {
     match &args.output {
         Some(path) => {
             files::write(&[NewFile { path: path.clone(), content: &text, access: Access::Private }])?;
-            ui::note(&format!("{} keys for {} recipients in {}", secrets.len(), recipients.len(), path.display()));
+            ui::note(&format!(
+                "{} keys for {} recipients in {}",
+                secrets.len(),
+                recipients.len(),
+                path.display()
+            ));
             Ok(())
         }
         None => ui::data(&text),
@@ -240,7 +250,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), CommandError> {
     let ring = keys.into_ring();
     let files = manifests(&args.paths)?;
     let mut cluster = Vec::new();
-    if args.cluster {
+    if args.in_cluster {
         let api = Api::connect(&args.connection)?;
         let found = objects::sealed_secrets(&api, args.namespace.as_deref())?;
         cluster.extend(found.into_iter().map(|sealed| SealedObject::of_cluster(sealed, api.server())));

@@ -81,4 +81,3 @@ fn in_format(text: &Plaintext, format: Format) -> Result<Plaintext, CommandError
     let roots: Vec<_> = documents.into_iter().map(|document| document.root).collect();
     Ok(format.text(&roots))
 }
-

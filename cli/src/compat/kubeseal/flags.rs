@@ -20,10 +20,18 @@ pub(super) static FLAGS: &[Flag] = &[
     short('o', "format", Kind::Text("json"), "Output format: json or yaml"),
     flag("from-file", Kind::Texts, "(only with --raw) File with the value, as [key=]path"),
     flag("help", Kind::Bool, "Print this help message"),
-    flag("merge-into", Kind::Text(""), "Merge the values of a Secret into an existing sealed secret file, which keeps its format, comments and scope"),
+    flag(
+        "merge-into",
+        Kind::Text(""),
+        "Merge the values of a Secret into an existing sealed secret file, which keeps its format, comments and scope",
+    ),
     flag("name", Kind::Text(""), "Name of the sealed secret (needed with --raw and scope strict)"),
     flag("raw", Kind::Bool, "Seal one value instead of a whole Secret"),
-    flag("re-encrypt", Kind::Bool, "Seal the values of a sealed secret anew with the controller's newest key; nothing else changes"),
+    flag(
+        "re-encrypt",
+        Kind::Bool,
+        "Seal the values of a sealed secret anew with the controller's newest key; nothing else changes",
+    ),
     flag(
         "recovery-private-key",
         Kind::Texts,

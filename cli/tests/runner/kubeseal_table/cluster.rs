@@ -19,14 +19,26 @@ const ROWS: &[Row] = &[
     ("SEALED_SECRETS_KUBECONFIG=live --fetch-cert", "", Same),
     ("--kubeconfig live --context test --cluster test --user test --fetch-cert", "", Same),
     ("--kubeconfig live --context gone --fetch-cert", "", Words),
-    ("--kubeconfig live --cluster gone --fetch-cert", "", Words),
-    ("--server SERVER --certificate-authority ca.pem --client-certificate admin.crt --client-key admin.key --fetch-cert", "", Same),
-    ("--server SERVER --insecure-skip-tls-verify --client-certificate admin.crt --client-key admin.key --fetch-cert", "", Same),
+    ("--kubeconfig live --cluster gone --fetch-cert", "", Same),
+    (
+        "--server SERVER --certificate-authority ca.pem --client-certificate admin.crt --client-key admin.key --fetch-cert",
+        "",
+        Same,
+    ),
+    (
+        "--server SERVER --insecure-skip-tls-verify --client-certificate admin.crt --client-key admin.key --fetch-cert",
+        "",
+        Same,
+    ),
     ("--server=SERVER --certificate-authority=ca.pem --token=TOKEN --fetch-cert", "", Same),
-    ("SEALED_SECRETS_SERVER=SERVER SEALED_SECRETS_CERTIFICATE_AUTHORITY=ca.pem SEALED_SECRETS_TOKEN=TOKEN --fetch-cert", "", Same),
+    (
+        "SEALED_SECRETS_SERVER=SERVER SEALED_SECRETS_CERTIFICATE_AUTHORITY=ca.pem SEALED_SECRETS_TOKEN=TOKEN --fetch-cert",
+        "",
+        Same,
+    ),
     ("--server SERVER --token TOKEN --fetch-cert", "", Words),
-    ("--server SERVER --certificate-authority ca.pem --token wrong --fetch-cert", "", Words),
-    ("--server SERVER --certificate-authority ca.pem --username u --password p --fetch-cert", "", Words),
+    ("--server SERVER --certificate-authority ca.pem --token wrong --fetch-cert", "", Same),
+    ("--server SERVER --certificate-authority ca.pem --username u --password p --fetch-cert", "", Same),
     ("--server SERVER --certificate-authority nope --token TOKEN --fetch-cert", "", Words),
     ("LIVE --tls-server-name wrong.example --fetch-cert", "", Words),
     ("LIVE --proxy-url http://127.0.0.1:1 --fetch-cert", "", Words),
@@ -38,7 +50,11 @@ const ROWS: &[Row] = &[
     ("LIVE --controller-name gone --fetch-cert", "", Same),
     ("LIVE --controller-namespace default --fetch-cert", "", Same),
     ("LIVE SEALED_SECRETS_CONTROLLER_NAME=gone --fetch-cert", "", Same),
-    ("LIVE SEALED_SECRETS_CONTROLLER_NAMESPACE=gone --fetch-cert --controller-namespace kube-system", "", Same),
+    (
+        "LIVE SEALED_SECRETS_CONTROLLER_NAMESPACE=gone --fetch-cert --controller-namespace kube-system",
+        "",
+        Same,
+    ),
     ("LIVE --controller-name silent --fetch-cert", "", Words),
     // Seal.
     ("LIVE", "s.yaml", Same),
@@ -66,20 +82,24 @@ const ROWS: &[Row] = &[
     ("LIVE --validate -w out", "sealed.yaml", Ours(0, "", NO_FILES_LEFT)),
     ("LIVE --validate", "", Ours(1, "no sealed secrets found", PARSES)),
     ("LIVE --validate", "broken.yaml", Ours(1, "line ", PARSES)),
-    ("LIVE --validate", "s.yaml", Ours(1, "expected a bitnami.com/v1alpha1 SealedSecret, found Secret", PARSES)),
+    (
+        "LIVE --validate",
+        "s.yaml",
+        Ours(1, "expected a bitnami.com/v1alpha1 SealedSecret, found Secret", PARSES),
+    ),
     ("LIVE --validate", "words.txt", Ours(1, "this is not a Kubernetes object", PARSES)),
     ("LIVE --validate --controller-name gone", "sealed.yaml", Same),
-    ("LIVE --validate --controller-name silent", "sealed.yaml", Words),
+    ("LIVE --validate --controller-name silent", "sealed.yaml", Same),
     ("LIVE --validate --as nobody", "sealed.yaml", Same),
     // Re-encrypt.
     ("LIVE --re-encrypt", "sealed.json", Same),
     ("LIVE --re-encrypt -o yaml", "sealed.yaml", Same),
-    ("LIVE --re-encrypt", "sealed.yaml", Same),
+    ("LIVE --re-encrypt", "sealed.yaml", Layout(KEEPS_FORMAT)),
     ("LIVE --re-encrypt -o yaml", "sealed.json", Same),
     ("LIVE --re-encrypt -f sealed.yaml", "", Same),
     ("LIVE --re-encrypt=true -f sealed.json", "", Same),
     ("LIVE --re-encrypt -f sealed.yaml -w out.yaml", "", Same),
-    ("LIVE --re-encrypt -f sealed.yaml -w out.json", "", Same),
+    ("LIVE --re-encrypt -f sealed.yaml -w out.json", "", Layout(KEEPS_FORMAT)),
     ("LIVE --re-encrypt -o yaml", "sealed-two.yaml", Same),
     ("LIVE --re-encrypt", "sealed-two.json", Same),
     ("LIVE --re-encrypt -o yaml", "sealed-wide.yaml", Same),
@@ -124,7 +144,8 @@ impl Live {
         );
         control_plane.apply_manifests(&key).await?;
         // Our key is older than the period, so the controller makes one at its start.
-        let flags = ["--key-size=2048", "--rate-limit=1000", "--rate-limit-burst=1000", "--key-renew-period=1h"];
+        let flags =
+            ["--key-size=2048", "--rate-limit=1000", "--rate-limit-burst=1000", "--key-renew-period=1h"];
         let controller = SealedSecretsController::start(&control_plane, "kube-system", &flags).await?;
         let name = SealedSecretsController::NAME;
         expose_through_service_proxy(&control_plane, "kube-system", name, controller.port()).await?;
@@ -134,8 +155,11 @@ impl Live {
         let label = ListParams::default().labels("sealedsecrets.bitnami.com/sealed-secrets-key=active");
         let keys = eventually("the controller makes its own key", TIMEOUT, async || {
             let list = api.list(&label).await.ok()?;
-            let keys: Vec<Plaintext> =
-                list.items.into_iter().filter_map(|secret| Some(secret.data?.remove("tls.key")?.0.into())).collect();
+            let keys: Vec<Plaintext> = list
+                .items
+                .into_iter()
+                .filter_map(|secret| Some(secret.data?.remove("tls.key")?.0.into()))
+                .collect();
             (keys.len() == 2).then_some(keys)
         })
         .await?;

@@ -28,7 +28,10 @@ pub(super) fn fixtures() -> BTreeMap<String, Vec<u8>> {
     put("nodata.yaml", SECRET.to_owned());
     put("nokind.yaml", format!("metadata: {{name: web, namespace: shop}}\n{data}"));
     put("configmap.yaml", format!("{}{data}", SECRET.replace("Secret", "ConfigMap")));
-    put("list.yaml", format!("apiVersion: v1\nkind: List\nitems:\n- {}", format!("{SECRET}{data}").replace('\n', "\n  ")));
+    put(
+        "list.yaml",
+        format!("apiVersion: v1\nkind: List\nitems:\n- {}", format!("{SECRET}{data}").replace('\n', "\n  ")),
+    );
     put("string.yaml", format!("{SECRET}data: {{a: Zm9v}}\nstringData:\n  a: over\n  c: \"tést\\n\"\n"));
     put("words.yaml", format!("{SECRET}stringData: {{a: yes, b: 010, c: 1.50, d: null, e: 1e3}}\n"));
     put("binary.yaml", format!("{SECRET}data:\n  a: |\n    AAEC\n    AwQF\n  empty: ''\n"));
@@ -54,7 +57,10 @@ pub(super) fn fixtures() -> BTreeMap<String, Vec<u8>> {
         "odd-scope.yaml",
         format!("{SECRET}  annotations: {{sealedsecrets.bitnami.com/cluster-wide: \"True\"}}\n{data}"),
     );
-    put("other.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: x, namespace: elsewhere}\ndata: {c: YmF6}\n".into());
+    put(
+        "other.yaml",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: x, namespace: elsewhere}\ndata: {c: YmF6}\n".into(),
+    );
     put("labelled.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: x, labels: {l: m}, annotations: {n: o}}\ndata: {c: YmF6}\n".into());
     put("nowhere.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\ndata: {c: YmF6}\n".into());
     put("broken.yaml", "a: 'b\n".into());
@@ -69,7 +75,10 @@ pub(super) fn fixtures() -> BTreeMap<String, Vec<u8>> {
          context: {cluster: c}}\nclusters:\n- {name: c, cluster: {server: \"https://127.0.0.1:1\"}}\n"
             .into(),
     );
-    files.insert("notutf8.yaml".to_owned(), b"kind: Secret\nmetadata: {name: \xff}\ndata: {a: Zg==}\n".to_vec());
+    files.insert(
+        "notutf8.yaml".to_owned(),
+        b"kind: Secret\nmetadata: {name: \xff}\ndata: {a: Zg==}\n".to_vec(),
+    );
     files.extend(key_files());
     files.extend(sealed_files(&files));
     files
@@ -88,19 +97,25 @@ fn key_files() -> BTreeMap<String, Vec<u8>> {
         )
     };
     let item = |name: &str| format!("- {}", secret(name).trim_end().replace('\n', "\n  "));
-    let list = format!("apiVersion: v1\nkind: List\nitems:\n{}\n{}\n", item("third-2048"), item("interop-2048"));
+    let list =
+        format!("apiVersion: v1\nkind: List\nitems:\n{}\n{}\n", item("third-2048"), item("interop-2048"));
     let json = manifest::to_json(&manifest::parse(list.as_bytes()).unwrap()[0].root).expose().to_vec();
     let keyless = "apiVersion: v1\nkind: Secret\nmetadata: {name: k}\ndata: {other: Zg==}\n";
-    BTreeMap::from([
-        ("keys/secret.yaml".to_owned(), secret("interop-2048").into_bytes()),
-        ("keys/list.yaml".to_owned(), list.into_bytes()),
-        ("keys/list.json".to_owned(), json),
-        ("keys/two.yaml".to_owned(), format!("{}---\n{}", secret("third-2048"), secret("interop-2048")).into_bytes()),
-        ("keys/keyless.yaml".to_owned(), keyless.as_bytes().to_vec()),
-        ("folder/a.key".to_owned(), test_key("third-2048").expose().to_vec()),
-        ("folder/b.key".to_owned(), test_key("interop-2048").expose().to_vec()),
-    ]
-    .map(|(name, text)| (name.replace("keys/", "k/"), text)))
+    BTreeMap::from(
+        [
+            ("keys/secret.yaml".to_owned(), secret("interop-2048").into_bytes()),
+            ("keys/list.yaml".to_owned(), list.into_bytes()),
+            ("keys/list.json".to_owned(), json),
+            (
+                "keys/two.yaml".to_owned(),
+                format!("{}---\n{}", secret("third-2048"), secret("interop-2048")).into_bytes(),
+            ),
+            ("keys/keyless.yaml".to_owned(), keyless.as_bytes().to_vec()),
+            ("folder/a.key".to_owned(), test_key("third-2048").expose().to_vec()),
+            ("folder/b.key".to_owned(), test_key("interop-2048").expose().to_vec()),
+        ]
+        .map(|(name, text)| (name.replace("keys/", "k/"), text)),
+    )
 }
 
 /// SealedSecrets, made by the real tool.
@@ -128,7 +143,10 @@ fn sealed_files(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> 
         ("sealed-cluster.yaml", seal("cluster-wide.yaml", &["-o", "yaml"])),
         ("sealed-rich.yaml", labelled),
         ("commented.yaml", commented.clone()),
-        ("mixed.yaml", format!("{commented}---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: shop}} # mine\n")),
+        (
+            "mixed.yaml",
+            format!("{commented}---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: shop}} # mine\n"),
+        ),
         ("renamed.yaml", yaml.replace("name: web", "name: api")),
         ("sealed-noext", yaml),
     ]
@@ -224,7 +242,11 @@ const ROWS: &[Row] = &[
     ("SEALED_SECRETS_NAMESPACE=other --cert C", "nonamespace.yaml", Same),
     ("--cert C --kubeconfig config", "nonamespace.yaml", Same),
     ("--cert C --kubeconfig config --context b", "nonamespace.yaml", Same),
-    ("--cert C --kubeconfig config --context gone", "nonamespace.yaml", Ours(1, "context was not found", PARSES)),
+    (
+        "--cert C --kubeconfig config --context gone",
+        "nonamespace.yaml",
+        Ours(1, "context was not found", PARSES),
+    ),
     ("--cert C --kubeconfig nope", "s.yaml", Same),
     ("KUBECONFIG=config --cert C", "nonamespace.yaml", Same),
     ("SEALED_SECRETS_KUBECONFIG=config --cert C", "nonamespace.yaml", Same),
@@ -284,11 +306,27 @@ const ROWS: &[Row] = &[
     ("--merge-into sealed.yaml --cert C -o yaml", "labelled.yaml", Ours(0, "OPENED-strict-YmF6", NO_PANIC)),
     ("--merge-into sealed.yaml --cert C -o yaml", "two.yaml", Same),
     ("--merge-into sealed.json --cert C", "two.json", Ours(0, "OPENED-strict-Zm9v", ALL_DOCUMENTS)),
-    ("--merge-into sealed-wide.yaml --cert C -o yaml", "other.yaml", Ours(0, "OPENED-namespace-wide-YmF6", OWN_SCOPE)),
+    (
+        "--merge-into sealed-wide.yaml --cert C -o yaml",
+        "other.yaml",
+        Ours(0, "OPENED-namespace-wide-YmF6", OWN_SCOPE),
+    ),
     ("--merge-into sealed-wide.yaml --cert C -o yaml --scope namespace-wide", "other.yaml", Same),
-    ("--merge-into sealed-cluster.yaml --cert C -o yaml", "other.yaml", Ours(0, "OPENED-cluster-wide-YmF6", OWN_SCOPE)),
-    ("--merge-into sealed.yaml --cert C --scope cluster-wide -o yaml", "other.yaml", Ours(1, "the file's scope is strict", OWN_SCOPE)),
-    ("--merge-into sealed.yaml --cert C -o yaml", "cluster-wide.yaml", Ours(1, "ask for the scope cluster-wide", OWN_SCOPE)),
+    (
+        "--merge-into sealed-cluster.yaml --cert C -o yaml",
+        "other.yaml",
+        Ours(0, "OPENED-cluster-wide-YmF6", OWN_SCOPE),
+    ),
+    (
+        "--merge-into sealed.yaml --cert C --scope cluster-wide -o yaml",
+        "other.yaml",
+        Ours(1, "the file's scope is strict", OWN_SCOPE),
+    ),
+    (
+        "--merge-into sealed.yaml --cert C -o yaml",
+        "cluster-wide.yaml",
+        Ours(1, "ask for the scope cluster-wide", OWN_SCOPE),
+    ),
     ("--merge-into mixed.yaml --cert C -o yaml", "other.yaml", Ours(0, "kind: Namespace", KEEPS_FORMAT)),
     ("--merge-into sealed.yaml --cert C -o yaml", "nodata.yaml", Same),
     ("--merge-into sealed.yaml --cert C -o yaml --allow-empty-data", "nodata.yaml", Same),
@@ -297,7 +335,11 @@ const ROWS: &[Row] = &[
     ("--merge-into sealed.yaml --cert C -o yaml", "", Same),
     ("--merge-into sealed.yaml --cert C -o xml", "other.yaml", Same),
     ("--merge-into sealed.yaml --cert C -o yaml", "broken.yaml", Words),
-    ("--merge-into sealed.yaml --cert C -o yaml -w out.yaml", "other.yaml", Ours(0, "OPENED-strict-YmF6", NO_FILES_LEFT)),
+    (
+        "--merge-into sealed.yaml --cert C -o yaml -w out.yaml",
+        "other.yaml",
+        Ours(0, "OPENED-strict-YmF6", NO_FILES_LEFT),
+    ),
     ("--merge-into nope --cert C", "other.yaml", Same),
     ("--merge-into s.yaml --cert C", "other.yaml", Words),
     ("--merge-into words.txt --cert C", "other.yaml", Words),
@@ -307,7 +349,11 @@ const ROWS: &[Row] = &[
     ("--recovery-unseal --recovery-private-key K -o yaml", "sealed.json", Layout(NO_OWNER)),
     ("--recovery-unseal --recovery-private-key=K -f sealed.yaml", "", Layout(NO_OWNER)),
     ("--recovery-unseal --recovery-private-key keys/third-2048.key,K", "sealed.yaml", Layout(NO_OWNER)),
-    ("--recovery-unseal --recovery-private-key keys/third-2048.key --recovery-private-key K", "sealed.yaml", Layout(NO_OWNER)),
+    (
+        "--recovery-unseal --recovery-private-key keys/third-2048.key --recovery-private-key K",
+        "sealed.yaml",
+        Layout(NO_OWNER),
+    ),
     ("--recovery-unseal --recovery-private-key k/secret.yaml", "sealed.yaml", Layout(NO_OWNER)),
     ("--recovery-unseal --recovery-private-key k/list.yaml", "sealed.yaml", Layout(NO_OWNER)),
     ("--recovery-unseal --recovery-private-key k/list.json", "sealed.yaml", Layout(NO_OWNER)),
@@ -319,7 +365,11 @@ const ROWS: &[Row] = &[
     ("--recovery-unseal --recovery-private-key K", "sealed-two.yaml", Layout(NO_OWNER)),
     ("--recovery-unseal --recovery-private-key K -f sealed.yaml -w out.yaml", "", Layout(NO_OWNER)),
     ("SEALED_SECRETS_RECOVERY_PRIVATE_KEY=K --recovery-unseal", "sealed.yaml", Layout(NO_OWNER)),
-    ("SEALED_SECRETS_RECOVERY_PRIVATE_KEY=nope --recovery-unseal --recovery-private-key K", "sealed.yaml", Same),
+    (
+        "SEALED_SECRETS_RECOVERY_PRIVATE_KEY=nope --recovery-unseal --recovery-private-key K",
+        "sealed.yaml",
+        Same,
+    ),
     ("--recovery-unseal", "sealed.json", Same),
     ("--recovery-unseal --recovery-private-key keys/third-2048.key", "sealed.json", Same),
     ("--recovery-unseal --recovery-private-key nope", "sealed.json", Same),
@@ -339,14 +389,38 @@ const ROWS: &[Row] = &[
     ("--validate -f nope", "", Same),
     ("", "s.json", Same),
     // klog's flags.
-    ("--cert C --add_dir_header --alsologtostderr --log_dir /tmp --log_file x --log_file_max_size 3", "s.json", Same),
-    ("--cert C --logtostderr --one_output --skip_headers --skip_log_headers --stderrthreshold 2 -v 4", "s.json", Same),
-    ("--cert C --vmodule a=1 --log_backtrace_at a.go:1 --legacy_stderr_threshold_behavior --v=3", "s.json", Same),
+    (
+        "--cert C --add_dir_header --alsologtostderr --log_dir /tmp --log_file x --log_file_max_size 3",
+        "s.json",
+        Same,
+    ),
+    (
+        "--cert C --logtostderr --one_output --skip_headers --skip_log_headers --stderrthreshold 2 -v 4",
+        "s.json",
+        Same,
+    ),
+    (
+        "--cert C --vmodule a=1 --log_backtrace_at a.go:1 --legacy_stderr_threshold_behavior --v=3",
+        "s.json",
+        Same,
+    ),
     ("--cert C --alsologtostderrthreshold 1", "s.json", Same),
     // Connection flags that an offline run reads and does not use.
-    ("--cert C --as u --as-group g --as-uid 1 --certificate-authority x --client-certificate x --client-key x", "s.json", Same),
-    ("--cert C --cluster c --disable-compression --insecure-skip-tls-verify --password p --proxy-url http://x", "s.json", Same),
-    ("--cert C --request-timeout 1s --server https://x --tls-server-name n --token t --user u --username n", "s.json", Same),
+    (
+        "--cert C --as u --as-group g --as-uid 1 --certificate-authority x --client-certificate x --client-key x",
+        "s.json",
+        Same,
+    ),
+    (
+        "--cert C --cluster c --disable-compression --insecure-skip-tls-verify --password p --proxy-url http://x",
+        "s.json",
+        Same,
+    ),
+    (
+        "--cert C --request-timeout 1s --server https://x --tls-server-name n --token t --user u --username n",
+        "s.json",
+        Same,
+    ),
     ("--cert C --controller-name x --controller-namespace y", "s.json", Same),
 ];
 
@@ -374,9 +448,9 @@ pub(super) fn full(line: &str) -> &'static str {
     let words: Vec<String> = line
         .split(' ')
         .map(|word| {
-            let (head, tail) = word.rsplit_once(['=', ',']).map_or(("", word), |(head, tail)| {
-                (&word[..head.len() + 1], tail)
-            });
+            let (head, tail) = word
+                .rsplit_once(['=', ','])
+                .map_or(("", word), |(head, tail)| (&word[..head.len() + 1], tail));
             match tail {
                 "C" => format!("{head}keys/interop-2048.crt"),
                 "K" => format!("{head}keys/interop-2048.key"),
@@ -408,7 +482,8 @@ fn offline_lines_give_what_kubeseal_gives() {
     let (ours, theirs) = (help(Path::new(env!("CARGO_BIN_EXE_sealops"))), help(&real()));
     assert_eq!((ours.code, &ours.err), (theirs.code, &theirs.err));
     assert_eq!(flags_of(&ours.out), flags_of(&theirs.out), "the flags of --help");
-    let mut missing: Vec<String> = flags_of(&theirs.out).into_iter().filter(|flag| !used.contains(flag)).collect();
+    let mut missing: Vec<String> =
+        flags_of(&theirs.out).into_iter().filter(|flag| !used.contains(flag)).collect();
     missing.retain(|flag| flag != "--help");
     assert!(missing.is_empty(), "flags without a row: {missing:?}");
     table.finish("offline", 150);

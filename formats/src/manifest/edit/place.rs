@@ -15,7 +15,10 @@ pub(super) enum Kind {
     Scalar(Quotes),
     List(Vec<Place>),
     /// A map with the brackets of JSON or without.
-    Map { in_brackets: bool, entries: Vec<Entry> },
+    Map {
+        in_brackets: bool,
+        entries: Vec<Entry>,
+    },
     Alias,
 }
 

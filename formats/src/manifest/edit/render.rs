@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::place::{Entry, Kind, Place, Quotes};
 use super::Syntax;
+use super::place::{Entry, Kind, Place, Quotes};
 use crate::manifest::emit::yaml_word;
 
 /// A patch of the text.

@@ -22,7 +22,9 @@ pub(super) fn places(text: &str) -> Result<Vec<Place>, ParseError> {
         let place = finder.place(event, span, 0)?;
         let is_null = match &place.kind {
             Kind::Scalar(Quotes::Absent) => true,
-            Kind::Scalar(Quotes::Plain) => matches!(&text[place.span.clone()], "null" | "~" | "Null" | "NULL"),
+            Kind::Scalar(Quotes::Plain) => {
+                matches!(&text[place.span.clone()], "null" | "~" | "Null" | "NULL")
+            }
             _ => false,
         };
         if !is_null {
