@@ -9,11 +9,11 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use sealops_controller::pflag::{self, Flag, Kind, ParseError, Parsed};
 use sealops_controller::sealed::OpenOptions;
 use sealops_crypto::sealing::{Label, Scope, SealingKeyRing};
 use sealops_formats::manifest;
 
-use super::pflag::{self, Flag, Kind, ParseError, Parsed};
 use crate::certificates::{self, CertificateFlags};
 use crate::connection::ConnectionFlags;
 use crate::error::CommandError;
