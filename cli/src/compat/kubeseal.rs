@@ -156,7 +156,7 @@ fn recover(flags: &Parsed) -> Result<(), CommandError> {
     };
     let place = |error: CommandError| error.within(format!("{}: document 1", input.name));
     let sealed = unsealing::read_sealed(&document.root, None).map_err(place)?;
-    let options = OpenOptions { accept_v1_data: false };
+    let options = OpenOptions { accept_v1_data: false, allow_token_secrets: true };
     let secret = unsealing::unseal(sealed, &SealingKeyRing::new(ring), options)?;
     let text = format.text(&[unsealing::secret_node(&secret)]);
     write_with(flags, text.expose(), Access::Private)
