@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let folder = Arc::new(Directory::load(&args.folder).map_err(CommandError::input)?);
     let options = RenderOptions {
         default_namespace: args.namespace.clone(),
-        open: OpenOptions { accept_v1_data: true },
+        open: OpenOptions::default(),
     };
     let rendered = pollster::block_on(directory::render(&folder, &ring, &options));
     judge(args, &rendered)?;

@@ -50,11 +50,13 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     if documents.is_empty() {
         return Err(CommandError::input("there is no SealedSecret").within(&input.name));
     }
+    // Reading a backup is not making a Secret in a cluster.
+    let options = OpenOptions { allow_token_secrets: true, ..OpenOptions::default() };
     let mut secrets = Vec::new();
     for (index, document) in documents.iter().enumerate() {
         let place = |error: CommandError| error.within(format!("{}: document {}", input.name, index + 1));
         let sealed = unsealing::read_sealed(&document.root, args.namespace.as_deref()).map_err(place)?;
-        let secret = unsealing::unseal(sealed, &ring, OpenOptions::default()).map_err(place)?;
+        let secret = unsealing::unseal(sealed, &ring, options).map_err(place)?;
         secrets.push(unsealing::secret_node(&secret));
     }
     let text = args.format.text(&secrets);

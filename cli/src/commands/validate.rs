@@ -76,12 +76,15 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     report(args.json, &objects, &results)
 }
 
+/// Whether it opens is asked, not whether a controller would make it.
+const OPENS: OpenOptions = OpenOptions { accept_v1_data: true, allow_token_secrets: true };
+
 /// Opens every object; `None` is a success.
 pub(super) fn open_all(objects: &[&SealedObject], ring: &SealingKeyRing) -> Vec<Option<CommandError>> {
     crate::resealing::on_every_core(objects, |object| {
         object
             .check_names()
-            .and_then(|()| unsealing::unseal(object.sealed.clone(), ring, OpenOptions::default()).map(drop))
+            .and_then(|()| unsealing::unseal(object.sealed.clone(), ring, OPENS).map(drop))
             .err()
     })
 }

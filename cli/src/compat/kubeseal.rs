@@ -14,12 +14,12 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use sealops_controller::pflag::{self, ParseError, Parsed};
 use sealops_controller::sealed::OpenOptions;
 use sealops_crypto::sealing::{Label, Scope};
 use sealops_formats::manifest;
 
 use self::flags::FLAGS;
-use super::pflag::{self, ParseError, Parsed};
 use crate::certificates::{self, CertificateFlags};
 use crate::connection::ConnectionFlags;
 use crate::error::CommandError;
@@ -89,7 +89,7 @@ fn dispatch(flags: &Parsed, program: &str) -> Result<(), CommandError> {
         return controller::validate(flags, &source, &connection);
     }
     // Upstream says so on stdout, in the middle of the data.
-    if flags.given("rotate") {
+    if flags.has("rotate") {
         ui::note("Flag --rotate has been deprecated, please use --re-encrypt instead");
     }
     if flags.is_set("re-encrypt") || flags.is_set("rotate") {
@@ -203,7 +203,7 @@ fn recover(flags: &Parsed) -> Result<(), CommandError> {
     };
     let place = |error: CommandError| error.within(format!("{}: document 1", input.name));
     let sealed = unsealing::read_sealed(&document.root, None).map_err(place)?;
-    let options = OpenOptions { accept_v1_data: false };
+    let options = OpenOptions { accept_v1_data: false, allow_token_secrets: true };
     let secret = unsealing::unseal(sealed, &ring.into_ring(), options)?;
     let text = format.text(&[unsealing::secret_node(&secret)]);
     write_with(flags, text.expose(), Access::Private)

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use sealops_controller::pflag::Parsed;
 use sealops_formats::Plaintext;
 use sealops_formats::manifest::{self, Source, Syntax};
 
 use super::{format, read, write};
 use crate::certificates::CertificateFlags;
-use crate::compat::pflag::Parsed;
 use crate::connection::{ConnectionFlags, Controller};
 use crate::error::CommandError;
 use crate::resealing::{Sealer, reseal};

@@ -1,6 +1,6 @@
 //! Every flag of kubeseal 0.40.0, in one table.
 
-use crate::compat::pflag::{Flag, Kind};
+use sealops_controller::pflag::{Flag, Kind};
 
 const fn flag(name: &'static str, kind: Kind, help: &'static str) -> Flag {
     Flag { name, short: None, kind, help }
