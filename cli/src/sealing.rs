@@ -150,6 +150,14 @@ impl Draft {
                  data, --allow-empty-data can be used",
             ));
         }
+        if options.front == Front::Sealops
+            && let Some(entry) = values.keys().find(|entry| !is_entry_name(entry))
+        {
+            return Err(Problem::own(
+                root.line,
+                format!("{entry:?} is no key of a Secret: letters, digits, `-`, `_` and `.`, at most 253"),
+            ));
+        }
         let mut metadata = metadata_of(root)?;
         if let Some(name) = options.name {
             metadata.name = Some(name.to_owned());
@@ -228,6 +236,16 @@ fn check_kind(root: &Node, options: &SealOptions<'_>) -> Result<(), Problem> {
         problem.hint = Some("sealops seal --allow-any-kind seals the data of other kinds too");
     }
     Err(problem)
+}
+
+/// The API server's rule for keys of Secrets; kubeseal seals others too, into objects that no cluster takes.
+fn is_entry_name(entry: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=253).contains(&entry.len())
+        && entry.bytes().all(allowed)
+        && entry != "."
+        && entry != ".."
+        && !entry.starts_with("..")
 }
 
 /// Takes the values out of the tree: `data` decoded, then `stringData` over it.

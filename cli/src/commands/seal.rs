@@ -74,6 +74,7 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
 
 fn manifests(args: &Args) -> Result<Vec<u8>, CommandError> {
     let certificate = certificates::load(&args.certificate, &args.connection)?;
+    certificates::warn_if_not_yet_valid(&certificate);
     let input = input::read(args.secret_file.as_deref(), "json/yaml k8s resource")?;
     let options = SealOptions {
         front: Front::Sealops,
@@ -95,6 +96,7 @@ fn manifests(args: &Args) -> Result<Vec<u8>, CommandError> {
 
 fn merge(args: &Args, path: &Path) -> Result<(), CommandError> {
     let certificate = certificates::load(&args.certificate, &args.connection)?;
+    certificates::warn_if_not_yet_valid(&certificate);
     let input = input::read(args.secret_file.as_deref(), "json/yaml k8s resource")?;
     let options = MergeOptions {
         front: Front::Sealops,
@@ -126,6 +128,7 @@ fn raw(args: &Args) -> Result<Vec<u8>, CommandError> {
         return Err(CommandError::usage("must provide the --name flag with --raw and --scope strict"));
     }
     let certificate = certificates::load(&args.certificate, &args.connection)?;
+    certificates::warn_if_not_yet_valid(&certificate);
     let from_file = args.from_file.as_deref().map(|item| item.split_once('=').map_or(item, |(_, path)| path));
     let path = from_file.map(Path::new).or(args.secret_file.as_deref());
     let value = input::read(path, "a secret to encrypt")?;

@@ -14,4 +14,5 @@ mod live;
 mod resealing;
 mod sandbox;
 mod seal;
+mod security;
 mod unseal;

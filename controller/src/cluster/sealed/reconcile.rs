@@ -110,7 +110,8 @@ impl SealedDriver {
             Err(_) => return Done::Again,
         };
         let controlled = controller_of(&target.metadata).is_some_and(|owner| owner.uid == uid);
-        let recorded = made.is_some_and(|(by, made)| by == uid && target.metadata.uid.as_ref() == Some(&made));
+        let recorded =
+            made.is_some_and(|(by, made)| by == uid && target.metadata.uid.as_ref() == Some(&made));
         if controlled || recorded {
             info!(secret = %key, "SealedSecret has gone, deleting Secret");
             if remove(&target, &self.shared.api, guard).await.is_err() {
@@ -139,12 +140,11 @@ impl SealedDriver {
         let mut outcome =
             sealed::reconcile(object, opened, namespace.as_ref(), made_by_us.as_deref()).await?;
         let kept = outcome.kept.take();
-        let committed =
-            commit(outcome, &self.shared.api, guard, crate::cluster::FIELD_MANAGER).await.map_err(|error| {
-                match error.kind {
-                    CommitErrorKind::Conflict | CommitErrorKind::NotLeader => Stop::Silent,
-                    _ => Stop::Failed(Failure::commit(&key.namespace, &key.name, &error)),
-                }
+        let committed = commit(outcome, &self.shared.api, guard, crate::cluster::FIELD_MANAGER)
+            .await
+            .map_err(|error| match error.kind {
+                CommitErrorKind::Conflict | CommitErrorKind::NotLeader => Stop::Silent,
+                _ => Stop::Failed(Failure::commit(&key.namespace, &key.name, &error)),
             })?;
         let proof = match (&committed.change, kept) {
             (Some((change, version)), _) => {
