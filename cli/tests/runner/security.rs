@@ -374,3 +374,56 @@ fn f33_f39_a_full_disk_or_a_closed_pipe_is_no_success() {
         assert_eq!(sandbox.files(), before, "{line}");
     }
 }
+
+/// F31: killed at each system call of its write path, a command leaves the old file or the new one, and a temporary file
+/// that holds sealed values only.
+#[test]
+fn f31_a_kill_at_any_system_call_loses_nothing() {
+    let lines = [
+        "bin/kubeseal --cert keys/interop-2048.crt --merge-into f.yaml -f s.yaml",
+        "bin/sealops re-encrypt f.yaml --key keys/interop-2048.key --cert keys/third-2048.crt",
+    ];
+    let mut kills = 0;
+    for line in lines {
+        let sandbox = Sandbox::new();
+        let old = sealed(&sandbox, "", SECRET);
+        let secret = SECRET.replace("a: Zm9v", "b: Q0FOQVJZ");
+        sandbox.write("s.yaml", &secret);
+        for call in ["openat", "write", "fsync", "renameat,renameat2,rename", "fchmod", "close"] {
+            let mut nth = 1;
+            loop {
+                sandbox.write("f.yaml", &old);
+                let killed = !killed_at(&sandbox, line, call, nth).success();
+                for (name, content) in sandbox.files() {
+                    let text = String::from_utf8_lossy(&content).into_owned();
+                    let is_ours = name == "f.yaml" || name.starts_with(".sealops-");
+                    assert!(!is_ours || !(text.contains("Q0FOQVJZ") || text.contains("CANARY")), "{name}");
+                    if name.starts_with(".sealops-") {
+                        fs::remove_file(sandbox.path(&name)).unwrap();
+                    }
+                }
+                let now = sandbox.read("f.yaml");
+                let is_complete = now.ends_with(old.split_once("  template:").unwrap().1);
+                assert!(now == old || is_complete, "{line}: {call} {nth}: the file is torn: {now}");
+                assert!(killed || now != old, "{line} did its work");
+                if !killed {
+                    break;
+                }
+                kills += 1;
+                nth += 1;
+            }
+        }
+    }
+    assert!(kills > 60, "only {kills} kills");
+}
+
+fn killed_at(sandbox: &Sandbox, line: &str, call: &str, nth: usize) -> std::process::ExitStatus {
+    let inject = format!("inject={call}:signal=KILL:when={nth}");
+    std::process::Command::new("strace")
+        .args(["-f", "-qq", "-e", &format!("trace={call}"), "-e", &inject, "-o", "/dev/null"])
+        .args(line.split(' '))
+        .current_dir(sandbox.path(""))
+        .output()
+        .unwrap()
+        .status
+}
