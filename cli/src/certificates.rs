@@ -7,7 +7,7 @@ use sealops_crypto::sealing::Certificate;
 
 use crate::connection::{self, ConnectionFlags};
 use crate::error::CommandError;
-use crate::files;
+use crate::{files, ui};
 
 /// Largest certificate text that is read.
 pub(crate) const MAX_BYTES: usize = 1 << 20;
@@ -64,6 +64,16 @@ pub(crate) fn load(
             .hint("sealops fetch-cert > cert.pem gets the current one from the controller")
     })?;
     Ok(certificate)
+}
+
+/// Warns of a certificate whose time has not come: legal, and mostly a wrong clock.
+pub(crate) fn warn_if_not_yet_valid(certificate: &Certificate) {
+    let start = certificate.not_before();
+    if start > Timestamp::now().as_second()
+        && let Ok(start) = Timestamp::from_second(start)
+    {
+        ui::warn(&format!("the certificate is not valid before {start}; is the clock right?"));
+    }
 }
 
 fn from_file(path: PathBuf) -> Result<Vec<u8>, CommandError> {

@@ -4,9 +4,12 @@ mod completions;
 mod crds;
 mod fetch_cert;
 mod keys;
+mod re_encrypt;
+mod release;
 mod render;
 mod seal;
 mod unseal;
+mod validate;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -33,9 +36,12 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 the input cannot be used, 2 the 
 enum Verb {
     Seal(seal::Args),
     Unseal(unseal::Args),
+    ReEncrypt(re_encrypt::Args),
+    Validate(validate::Args),
     Render(render::Args),
     Keys(keys::Args),
     FetchCert(fetch_cert::Args),
+    Release(release::Args),
     Crds(crds::Args),
     Completions(completions::CompletionArgs),
     Man(completions::ManArgs),
@@ -55,9 +61,12 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
     finish(match cli.verb {
         Verb::Seal(args) => seal::run(&args),
         Verb::Unseal(args) => unseal::run(&args),
+        Verb::ReEncrypt(args) => re_encrypt::run(&args),
+        Verb::Validate(args) => validate::run(&args),
         Verb::Render(args) => render::run(&args),
         Verb::Keys(args) => keys::run(&args),
         Verb::FetchCert(args) => fetch_cert::run(&args),
+        Verb::Release(args) => release::run(&args),
         Verb::Crds(args) => crds::run(&args),
         Verb::Completions(args) => completions::completions(&args),
         Verb::Man(args) => completions::man(&args),

@@ -1,4 +1,3 @@
 //! Foreign command lines, turned into the same library calls.
 
 pub(crate) mod kubeseal;
-mod pflag;

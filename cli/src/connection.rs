@@ -1,7 +1,10 @@
 //! Flags that say which cluster is meant, as kubectl has them, and what is asked from it.
 
+pub(crate) mod api;
 #[cfg(feature = "cluster")]
 mod cluster;
+mod controller;
+pub(crate) mod objects;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +13,8 @@ use crate::error::CommandError;
 use crate::kubeconfig;
 
 #[cfg(feature = "cluster")]
-pub(crate) use cluster::{fetch_from_controller, fetch_url};
+pub(crate) use cluster::fetch_url;
+pub(crate) use controller::Controller;
 
 /// How long a request may take unless a flag says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -99,10 +103,14 @@ impl ConnectionFlags {
     }
 }
 
-/// Asks the controller: this build cannot.
-#[cfg(not(feature = "cluster"))]
-pub(crate) fn fetch_from_controller(_: &ConnectionFlags, _: &str, _: &str) -> Result<Vec<u8>, CommandError> {
-    Err(offline("asking the controller for its certificate"))
+/// Asks the controller for its certificate.
+pub(crate) fn fetch_from_controller(
+    flags: &ConnectionFlags,
+    namespace: &str,
+    name: &str,
+) -> Result<Vec<u8>, CommandError> {
+    let controller = Controller::find(flags, namespace, name)?;
+    controller.certificate().map_err(|error| error.within("cannot fetch certificate"))
 }
 
 /// Asks a web server: this build cannot.

@@ -10,13 +10,12 @@ pub(crate) enum Kind {
     Input,
     /// The command line is wrong: exit code 2, as clap's own.
     Usage,
-    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "no server is asked"))]
     /// A server did not answer as it should, so that trying again may help: exit code 3.
     Connection,
 }
 
 /// A failed command. No text in here may hold a value or a part of the input.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct CommandError {
     pub(crate) kind: Kind,
     pub(crate) error: String,
@@ -32,9 +31,32 @@ impl CommandError {
         Self { kind: Kind::Usage, ..Self::input(error) }
     }
 
-    #[cfg(feature = "cluster")]
     pub(crate) fn connection(error: impl fmt::Display) -> Self {
         Self { kind: Kind::Connection, ..Self::input(error) }
+    }
+
+    /// Makes one error of many; a failed connection among them decides the exit code.
+    pub(crate) fn all(what: &str, problems: Vec<Self>) -> Self {
+        let mut problems = problems;
+        if problems.len() == 1
+            && let Some(only) = problems.pop()
+        {
+            return only;
+        }
+        let is_connection = problems.iter().any(|problem| matches!(problem.kind, Kind::Connection));
+        let mut all = Self::input(format!("{} objects {what}", problems.len()));
+        if is_connection {
+            all.kind = Kind::Connection;
+        }
+        for problem in problems {
+            all.error.push_str(&format!("\n  {}", problem.error));
+            for hint in problem.hints {
+                if !all.hints.contains(&hint) {
+                    all.hints.push(hint);
+                }
+            }
+        }
+        all
     }
 
     /// Adds what the user can do.

@@ -95,6 +95,28 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<Plaintext, CommandError>
         .ok_or_else(|| too_large(&path.display().to_string(), limit))
 }
 
+/// Returns the files of a folder by name, without hidden ones and without those of folders in it.
+pub(crate) fn list(folder: &Path, most: usize) -> Result<Vec<PathBuf>, CommandError> {
+    let fail = |error: io::Error| failure("open", folder, &error);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
+        // Mounted Secrets are links.
+        if !is_hidden && entry.path().is_file() {
+            found.push(entry.path());
+        }
+        if found.len() > most {
+            return Err(CommandError::input(format!(
+                "{}: there are more than {most} files",
+                folder.display()
+            )));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// Reads to the end; `None` where there are more than `limit` bytes.
 pub(crate) fn read_from(mut source: impl Read, limit: usize) -> io::Result<Option<Plaintext>> {
     let mut text = Plaintext::default();

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod certificates;
 mod commands;
 mod compat;
@@ -14,6 +15,9 @@ mod files;
 mod input;
 mod keys;
 mod kubeconfig;
+mod merging;
+mod resealing;
+mod sealed_file;
 mod sealing;
 mod ui;
 mod unsealing;

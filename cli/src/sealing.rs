@@ -46,6 +46,15 @@ pub(crate) struct SealOptions<'a> {
     pub(crate) other_namespace: NamespaceLookup<'a>,
     pub(crate) allow_empty_data: bool,
     pub(crate) allow_any_kind: bool,
+    /// The object that the values go into.
+    pub(crate) into: Option<MergeTarget<'a>>,
+}
+
+/// An existing SealedSecret: its namespace and scope count, whatever the Secret says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MergeTarget<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) scope: Scope,
 }
 
 /// What came of a text.
@@ -141,6 +150,14 @@ impl Draft {
                  data, --allow-empty-data can be used",
             ));
         }
+        if options.front == Front::Sealops
+            && let Some(entry) = values.keys().find(|entry| !is_entry_name(entry))
+        {
+            return Err(Problem::own(
+                root.line,
+                format!("{entry:?} is no key of a Secret: letters, digits, `-`, `_` and `.`, at most 253"),
+            ));
+        }
         let mut metadata = metadata_of(root)?;
         if let Some(name) = options.name {
             metadata.name = Some(name.to_owned());
@@ -151,7 +168,10 @@ impl Draft {
         if let Some(scope) = options.scope {
             set_scope(&mut metadata, scope);
         }
-        let scope = scope_of(metadata.annotations());
+        let mut scope = scope_of(metadata.annotations());
+        if let Some(into) = options.into {
+            scope = into_scope(&mut metadata, scope, into)?;
+        }
         metadata.namespace = namespace_of(&metadata, scope, options)?;
         let label = Label::for_secret(scope, metadata.namespace.as_deref().unwrap_or_default(), &name);
         Ok(Self {
@@ -186,6 +206,21 @@ impl Draft {
     }
 }
 
+/// Takes the scope of the object that the values go into. A Secret that asks for another one is not meant for it.
+fn into_scope(metadata: &mut Metadata, own: Scope, into: MergeTarget<'_>) -> Result<Scope, Problem> {
+    if own != Scope::Strict && own != into.scope {
+        return Err(Problem::own(
+            0,
+            format!("the Secret's annotations ask for the scope {own}, but the file's is {}", into.scope),
+        ));
+    }
+    set_scope(metadata, Scope::Strict);
+    if !into.namespace.is_empty() {
+        metadata.namespace = Some(into.namespace.to_owned());
+    }
+    Ok(into.scope)
+}
+
 fn check_kind(root: &Node, options: &SealOptions<'_>) -> Result<(), Problem> {
     if !matches!(root.value, Value::Map(_)) {
         return Err(Problem::own(root.line, "this is not a Kubernetes object"));
@@ -201,6 +236,16 @@ fn check_kind(root: &Node, options: &SealOptions<'_>) -> Result<(), Problem> {
         problem.hint = Some("sealops seal --allow-any-kind seals the data of other kinds too");
     }
     Err(problem)
+}
+
+/// The API server's rule for keys of Secrets; kubeseal seals others too, into objects that no cluster takes.
+fn is_entry_name(entry: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=253).contains(&entry.len())
+        && entry.bytes().all(allowed)
+        && entry != "."
+        && entry != ".."
+        && !entry.starts_with("..")
 }
 
 /// Takes the values out of the tree: `data` decoded, then `stringData` over it.

@@ -4,7 +4,8 @@ use sealops_controller::HINT_ANNOTATION;
 use sealops_controller::object::SecretObject;
 use sealops_controller::sealed::{OpenOptions, open, scope_of};
 use sealops_crds::SealedSecret;
-use sealops_crypto::sealing::{Fingerprint, Scope, SealingKeyRing};
+use sealops_crypto::sealing::{Fingerprint, Label, Scope, SealingKeyRing};
+use sealops_formats::base64;
 use sealops_formats::manifest::{Node, Value};
 
 use crate::error::CommandError;
@@ -45,10 +46,35 @@ pub(crate) fn unseal(
     }
     let hint = metadata.annotations().get(HINT_ANNOTATION).map(|text| Fingerprint::from_text(text));
     let opened = open(&sealed, keys, hint.as_ref(), options)
-        .map_err(|failure| CommandError::input(failure.message))?;
+        .map_err(|failure| CommandError::input(failure.message).hint(likely_cause(&sealed, keys)))?;
     let mut secret = opened.secret;
     secret.metadata.namespace = secret.metadata.namespace.filter(|namespace| !namespace.is_empty());
     Ok(secret)
+}
+
+/// Returns what is probably wrong. RSA cannot tell a wrong label from a wrong key, so one value is tried for the other two
+/// scopes.
+fn likely_cause(sealed: &SealedSecret, keys: &SealingKeyRing) -> String {
+    let metadata = &sealed.metadata;
+    let part = |part: &Option<String>| part.clone().unwrap_or_default();
+    let (namespace, name) = (part(&metadata.namespace), part(&metadata.name));
+    let own = scope_of(metadata.annotations());
+    let value = sealed.spec.encrypted_data.values().find_map(|text| base64::decode(text.as_bytes()).ok());
+    let opens = |scope: &Scope| {
+        let label = Label::for_secret(*scope, &namespace, &name);
+        value.as_ref().is_some_and(|value| keys.unseal(&label, value.expose(), None).is_ok())
+    };
+    match Scope::ALL.into_iter().filter(|scope| *scope != own).find(opens) {
+        Some(scope) => format!(
+            "the values were sealed for the scope {scope}, the object's annotations say {own}: the annotation \
+             sealedsecrets.bitnami.com/{scope} belongs into the SealedSecret's own metadata"
+        ),
+        None if own == Scope::Strict => format!(
+            "it was sealed for another key, or for another name or namespace than {namespace}/{name}: a strict value \
+             opens under its own only"
+        ),
+        None => "it was sealed for another key or namespace".to_owned(),
+    }
 }
 
 /// Returns a Secret as a tree in the order in which kubeseal prints it.

@@ -7,6 +7,7 @@ pub mod external;
 pub mod harden;
 pub mod object;
 pub mod outcome;
+pub mod pflag;
 pub mod sealed;
 pub mod templates;
 

@@ -11,17 +11,24 @@ pub struct Outcome {
     pub changes: Vec<Change>,
     /// When to look again although nothing changes.
     pub again: Option<Duration>,
+    /// The target where it is right already, as it was read.
+    pub kept: Option<SecretObject>,
 }
 
 impl Outcome {
     /// Returns the decision that everything is as it should be.
     pub fn nothing() -> Self {
-        Self { changes: Vec::new(), again: None }
+        Self { changes: Vec::new(), again: None, kept: None }
+    }
+
+    /// Returns the decision that the target is as it should be.
+    pub fn kept(secret: SecretObject) -> Self {
+        Self { kept: Some(secret), ..Self::nothing() }
     }
 
     /// Returns the decision for one change.
     pub fn one(change: Change) -> Self {
-        Self { changes: vec![change], again: None }
+        Self { changes: vec![change], again: None, kept: None }
     }
 }
 

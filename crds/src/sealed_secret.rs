@@ -24,8 +24,14 @@ pub const SEALING_KEY_LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-ke
 pub const SEALING_KEY_ACTIVE: &str = "active";
 /// The only value with which an annotation above is set.
 pub const TRUE: &str = "true";
-/// The only condition type.
+/// The condition of upstream; always the first of the list, where the printer columns look.
 pub const SYNCED: &str = "Synced";
+/// Condition: the Secret is as it should be. Ours, for tools that follow kstatus.
+pub const READY: &str = "Ready";
+/// Condition, present only while it is true: the controller is still trying. Ours.
+pub const RECONCILING: &str = "Reconciling";
+/// Condition, present only while it is true: nothing happens until somebody changes something. Ours.
+pub const STALLED: &str = "Stalled";
 
 /// A Secret whose values only the controller can open.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

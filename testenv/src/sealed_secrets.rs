@@ -1,5 +1,6 @@
 //! The real Sealed Secrets controller, which knows no configuration but the one of a pod.
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -39,31 +40,56 @@ impl SealedSecretsController {
     /// # Errors
     /// If it cannot be started (mount namespaces need root or `testenv/in-namespace.sh`) or is not ready in time.
     pub async fn start(control_plane: &ControlPlane, namespace: &str, extra_flags: &[&str]) -> Result<Self> {
+        control_plane.in_cluster_folder(namespace, Self::NAME).await?;
+        control_plane.apply_manifests(&cluster_admin(namespace)).await?;
+        let program = Parts::locate()?.path("controller")?;
+        let mut controller = Self::start_program(control_plane, namespace, program, extra_flags).await?;
+        controller.wait_ready(control_plane, namespace).await?;
+        Ok(controller)
+    }
+
+    /// Starts a program in the real one's place: same pod, same service account, same flags. Grants no rights and waits
+    /// for nothing.
+    ///
+    /// # Errors
+    /// As [`SealedSecretsController::start`].
+    pub async fn start_program(
+        control_plane: &ControlPlane,
+        namespace: &str,
+        program: &Path,
+        extra_flags: &[&str],
+    ) -> Result<Self> {
         let definition = Peers::locate()?.sealed_secret_crd()?;
         control_plane.apply_manifests(&std::fs::read_to_string(definition)?).await?;
         control_plane.wait_crd_established("sealedsecrets.bitnami.com").await?;
         let in_cluster = control_plane.in_cluster_folder(namespace, Self::NAME).await?;
-        control_plane.apply_manifests(&cluster_admin(namespace)).await?;
 
         let folder = tempfile::Builder::new().prefix("sealed-secrets-").tempdir()?;
         let (port, metrics_port) = (free_port()?, free_port()?);
         let mut command = Command::new("unshare");
         command.args(["-m", "sh", "-c", IN_CLUSTER, "sh"]).arg(in_cluster);
-        command.arg(Parts::locate()?.path("controller")?);
+        command.arg(program);
         command.arg(format!("--listen-addr=:{port}")).arg(format!("--listen-metrics-addr=:{metrics_port}"));
         command.args(extra_flags);
         command.env("KUBERNETES_SERVICE_HOST", control_plane.address().to_string());
         command.env("KUBERNETES_SERVICE_PORT", control_plane.port().to_string());
-        let mut process = Process::spawn("sealed-secrets", command, folder.path())?;
+        let process = Process::spawn("sealed-secrets", command, folder.path())?;
+        Ok(Self { process, port, metrics_port, _folder: folder })
+    }
 
+    /// Waits until it serves and there is a sealing key.
+    ///
+    /// # Errors
+    /// If it ends or is not ready in time.
+    pub async fn wait_ready(&mut self, control_plane: &ControlPlane, namespace: &str) -> Result<()> {
         let secrets = Api::<Secret>::namespaced(control_plane.client()?, namespace);
         let keys = ListParams::default().labels("sealedsecrets.bitnami.com/sealed-secrets-key");
-        let ready = process.wait_until_async(Duration::from_secs(60), async || {
-            let healthy = http_get(local(port), "/healthz", &[]).is_ok_and(|answer| answer.status == 200);
+        let address = local(self.port);
+        let ready = self.process.wait_until_async(Duration::from_secs(60), async || {
+            let healthy = http_get(address, "/v1/cert.pem", &[]).is_ok_and(|answer| answer.status == 200);
             healthy && secrets.list(&keys).await.is_ok_and(|keys| !keys.items.is_empty())
         });
-        ready.await.context("mount namespaces need root or testenv/in-namespace.sh")?;
-        Ok(Self { process, port, metrics_port, _folder: folder })
+        ready.await.context("mount namespaces need root or testenv/in-namespace.sh")
     }
 
     /// Returns the port of its HTTP interface, which listens on every address.

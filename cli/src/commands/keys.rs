@@ -1,6 +1,8 @@
 //! `sealops keys`: sealing keys.
 
-use std::path::PathBuf;
+mod backup;
+
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use sealops_crypto::sealing::{Certificate, KeySpec};
@@ -9,7 +11,7 @@ use crate::error::CommandError;
 use crate::files::{self, Access, NewFile};
 use crate::ui;
 
-/// Make sealing keys
+/// Make, back up and restore sealing keys, and prove that a backup is worth something
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -34,6 +36,12 @@ enum Verb {
         #[arg(long)]
         force: bool,
     },
+    /// Write the sealing keys of the cluster (or of files) as an age file for the given recipients
+    Export(backup::ExportArgs),
+    /// Restore a backup: make the key Secrets that are missing, and overwrite none
+    Import(backup::ImportArgs),
+    /// Disaster drill: prove that a backup opens every SealedSecret of folders or of the cluster, and show none
+    Verify(backup::VerifyArgs),
 }
 
 const EXAMPLES: &str = "Examples:
@@ -42,7 +50,15 @@ const EXAMPLES: &str = "Examples:
   kubectl label secret my-key -n kube-system sealedsecrets.bitnami.com/sealed-secrets-key=active";
 
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
-    let Verb::Generate { output, bits, days, force } = &args.verb;
+    match &args.verb {
+        Verb::Generate { output, bits, days, force } => generate(output, *bits, *days, *force),
+        Verb::Export(args) => backup::export(args),
+        Verb::Import(args) => backup::import(args),
+        Verb::Verify(args) => backup::verify(args),
+    }
+}
+
+fn generate(output: &Path, bits: u32, days: u32, force: bool) -> Result<(), CommandError> {
     let (key, certificate) = (output.join("tls.key"), output.join("tls.crt"));
     for path in [&key, &certificate] {
         if path.symlink_metadata().is_ok() {
@@ -55,10 +71,10 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
         files::refuse_tracked(&key)?;
     }
     let spec = KeySpec {
-        bits: *bits,
+        bits,
         common_name: String::new(),
         not_before: Timestamp::now().as_second(),
-        lifetime: i64::from(*days) * 24 * 60 * 60,
+        lifetime: i64::from(days) * 24 * 60 * 60,
     };
     let pair = spec.generate().map_err(CommandError::input)?;
     files::create_folder(output)?;

@@ -8,6 +8,7 @@ use crate::certificates::{self, CertificateFlags};
 use crate::connection::ConnectionFlags;
 use crate::error::CommandError;
 use crate::files::{self, Access, NewFile};
+use crate::merging::{MergeOptions, merge_into};
 use crate::sealing::{Format, Front, SealOptions, seal_manifests, seal_raw};
 use crate::{input, ui};
 
@@ -21,6 +22,9 @@ pub(super) struct Args {
     /// Write here instead of to stdout; the extension chooses the format
     #[arg(short = 'w', long, value_name = "FILE", env = "SEALED_SECRETS_SEALED_SECRET_FILE")]
     sealed_secret_file: Option<PathBuf>,
+    /// Seal into this file, whose format, comments and scope stay, instead of printing
+    #[arg(long, value_name = "FILE", env = "SEALED_SECRETS_MERGE_INTO", conflicts_with_all = ["raw", "sealed_secret_file", "format"])]
+    merge_into: Option<PathBuf>,
     /// Output format (yaml, unless the file's extension says otherwise)
     #[arg(short = 'o', long, value_enum, ignore_case = true, env = "SEALED_SECRETS_FORMAT")]
     format: Option<Format>,
@@ -54,9 +58,13 @@ pub(super) struct Args {
 const EXAMPLES: &str = "Examples:
   sealops seal --cert cert.pem -f secret.yaml -w sealed.yaml
   kubectl create secret generic web -n shop --from-literal=password=… --dry-run=client -o yaml | sealops seal
+  sealops seal --cert cert.pem -f new-values.yaml --merge-into sealed.yaml
   printf %s \"$PASSWORD\" | sealops seal --raw --cert cert.pem -n shop --name web";
 
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
+    if let Some(path) = &args.merge_into {
+        return merge(args, path);
+    }
     let text = if args.raw { raw(args)? } else { manifests(args)? };
     match &args.sealed_secret_file {
         Some(path) => files::write(&[NewFile { path: path.clone(), content: &text, access: Access::Public }]),
@@ -66,6 +74,7 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
 
 fn manifests(args: &Args) -> Result<Vec<u8>, CommandError> {
     let certificate = certificates::load(&args.certificate, &args.connection)?;
+    certificates::warn_if_not_yet_valid(&certificate);
     let input = input::read(args.secret_file.as_deref(), "json/yaml k8s resource")?;
     let options = SealOptions {
         front: Front::Sealops,
@@ -76,12 +85,33 @@ fn manifests(args: &Args) -> Result<Vec<u8>, CommandError> {
         other_namespace: &|| args.connection.namespace(),
         allow_empty_data: args.allow_empty_data,
         allow_any_kind: args.allow_any_kind,
+        into: None,
     };
     let sealed = seal_manifests(&input, &options)?;
     for warning in &sealed.warnings {
         ui::warn(warning);
     }
     Ok(format(args).text(&sealed.objects).expose().to_vec())
+}
+
+fn merge(args: &Args, path: &Path) -> Result<(), CommandError> {
+    let certificate = certificates::load(&args.certificate, &args.connection)?;
+    certificates::warn_if_not_yet_valid(&certificate);
+    let input = input::read(args.secret_file.as_deref(), "json/yaml k8s resource")?;
+    let options = MergeOptions {
+        front: Front::Sealops,
+        certificate: &certificate,
+        scope: args.scope,
+        name: args.name.as_deref(),
+        namespace: args.namespace.as_deref(),
+        other_namespace: &|| args.connection.namespace(),
+        allow_empty_data: args.allow_empty_data,
+        allow_any_kind: args.allow_any_kind,
+    };
+    for warning in merge_into(path, &input, &options)? {
+        ui::warn(&warning);
+    }
+    Ok(())
 }
 
 fn raw(args: &Args) -> Result<Vec<u8>, CommandError> {
@@ -98,6 +128,7 @@ fn raw(args: &Args) -> Result<Vec<u8>, CommandError> {
         return Err(CommandError::usage("must provide the --name flag with --raw and --scope strict"));
     }
     let certificate = certificates::load(&args.certificate, &args.connection)?;
+    certificates::warn_if_not_yet_valid(&certificate);
     let from_file = args.from_file.as_deref().map(|item| item.split_once('=').map_or(item, |(_, path)| path));
     let path = from_file.map(Path::new).or(args.secret_file.as_deref());
     let value = input::read(path, "a secret to encrypt")?;

@@ -55,7 +55,8 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
         return Err(CommandError::input("there is no SealedSecret").within(&input.name));
     }
     let templates = TemplateOptions { allow_random_functions: args.allow_random_functions };
-    let options = OpenOptions { templates, ..OpenOptions::default() };
+    // Reading a backup is not making a Secret in a cluster.
+    let options = OpenOptions { templates, allow_token_secrets: true, ..OpenOptions::default() };
     let mut secrets = Vec::new();
     for (index, document) in documents.iter().enumerate() {
         let place = |error: CommandError| error.within(format!("{}: document {}", input.name, index + 1));

@@ -1,24 +1,31 @@
 //! The command line of kubeseal 0.40.0.
 //!
-//! Different on purpose: a document that does not parse or is no Secret is an error, `-w` keeps the mode of the file and
-//! leaves nothing behind, and a recovered Secret has no owner reference with an empty uid. `--version` names the version
-//! whose behaviour this is.
+//! Different on purpose (the tests list every case): a document that does not parse or is no Secret is an error, `-w`
+//! keeps the mode of the file and leaves nothing behind, a recovered Secret has no owner reference with an empty uid,
+//! `--merge-into` and `--re-encrypt` change sealed values and nothing else of a file. `--version` names the version whose
+//! behaviour this is.
+
+mod controller;
+mod flags;
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use sealops_controller::pflag::{self, ParseError, Parsed};
 use sealops_controller::sealed::OpenOptions;
 use sealops_controller::templates::TemplateOptions;
-use sealops_crypto::sealing::{Label, Scope, SealingKeyRing};
+use sealops_crypto::sealing::{Label, Scope};
 use sealops_formats::manifest;
 
-use super::pflag::{self, Flag, Kind, ParseError, Parsed};
+use self::flags::FLAGS;
 use crate::certificates::{self, CertificateFlags};
 use crate::connection::ConnectionFlags;
 use crate::error::CommandError;
 use crate::files::{self, Access, NewFile};
+use crate::merging::{MergeOptions, merge_into};
 use crate::sealing::{Format, Front, SealOptions, seal_manifests, seal_raw};
 use crate::{input, keys, ui, unsealing};
 
@@ -55,11 +62,19 @@ fn print_usage(program: &str, problem: &str) -> Result<(), CommandError> {
 
 /// Upstream's order of modes.
 fn dispatch(flags: &Parsed, program: &str) -> Result<(), CommandError> {
-    if flags.is_set("help") {
-        return print_usage(program, "");
-    }
     if flags.is_set("version") {
         return ui::data(VERSION.as_bytes());
+    }
+    if flags.is_set("help") {
+        // Asked for by name it is data; `-h` and mistakes put the first line on stderr.
+        return ui::data(format!("Usage of {program}:\n{}", pflag::usage(FLAGS)).as_bytes());
+    }
+    let raw = flags.is_set("raw");
+    if !raw && !flags.list("from-file").is_empty() {
+        return Err(CommandError::input("--from-file requires --raw"));
+    }
+    if flags.non_empty("secret-file").is_some_and(|path| File::open(path).is_err()) {
+        return Err(CommandError::input("Could not read file specified with --secret-file"));
     }
     if flags.is_set("recovery-unseal") {
         return recover(flags);
@@ -69,23 +84,50 @@ fn dispatch(flags: &Parsed, program: &str) -> Result<(), CommandError> {
             "warning: ignoring --recovery-private-key because unseal command not chosen with --recovery-unseal",
         );
     }
-    let later = ["validate", "re-encrypt", "rotate", "merge-into"];
-    let later = later
-        .into_iter()
-        .find(|name| flags.is_set(name) || flags.non_empty(name).is_some_and(|v| v != "false"));
-    if let Some(name) = later {
-        return Err(CommandError::input(format!("--{name} is not part of this version of sealops yet")));
-    }
     let connection = connection(flags);
     let source = certificate(flags);
+    if flags.is_set("validate") {
+        return controller::validate(flags, &source, &connection);
+    }
+    // Upstream says so on stdout, in the middle of the data.
+    if flags.has("rotate") {
+        ui::note("Flag --rotate has been deprecated, please use --re-encrypt instead");
+    }
+    if flags.is_set("re-encrypt") || flags.is_set("rotate") {
+        return controller::re_encrypt(flags, &source, &connection);
+    }
     if flags.is_set("fetch-cert") {
         return write(flags, &certificates::fetch(&source, &connection)?);
     }
-    let raw = flags.is_set("raw");
-    if !raw && !flags.list("from-file").is_empty() {
-        return Err(CommandError::input("--from-file requires --raw"));
+    if flags.non_empty("merge-into").is_some() {
+        return merge(flags, &source, &connection);
     }
     if raw { seal_one(flags, &source, &connection) } else { seal(flags, &source, &connection) }
+}
+
+fn merge(
+    flags: &Parsed,
+    source: &CertificateFlags,
+    connection: &ConnectionFlags,
+) -> Result<(), CommandError> {
+    // Judged for the sake of scripts; the file keeps its own.
+    format(flags)?;
+    let certificate = certificates::load(source, connection)?;
+    let path = PathBuf::from(flags.text(FLAGS, "merge-into"));
+    // Upstream's order of errors: the file, then the input.
+    files::read(&path, manifest::MAX_BYTES)?;
+    let input = read(flags, "json/yaml k8s resource")?;
+    let options = MergeOptions {
+        front: Front::Kubeseal,
+        certificate: &certificate,
+        scope: Some(scope(flags)).filter(|scope| *scope != Scope::Strict),
+        name: flags.non_empty("name"),
+        namespace: flags.non_empty("namespace"),
+        other_namespace: &|| connection.namespace(),
+        allow_empty_data: flags.is_set("allow-empty-data"),
+        allow_any_kind: false,
+    };
+    merge_into(&path, &input, &options).map(drop)
 }
 
 fn seal(flags: &Parsed, source: &CertificateFlags, connection: &ConnectionFlags) -> Result<(), CommandError> {
@@ -101,6 +143,7 @@ fn seal(flags: &Parsed, source: &CertificateFlags, connection: &ConnectionFlags)
         other_namespace: &|| connection.namespace(),
         allow_empty_data: flags.is_set("allow-empty-data"),
         allow_any_kind: false,
+        into: None,
     };
     let sealed = seal_manifests(&input, &options)?;
     write(flags, format.text(&sealed.objects).expose())
@@ -111,6 +154,7 @@ fn seal_one(
     source: &CertificateFlags,
     connection: &ConnectionFlags,
 ) -> Result<(), CommandError> {
+    let certificate = certificates::load(source, connection)?;
     let scope = scope(flags);
     let namespace = match flags.non_empty("namespace") {
         Some(namespace) => namespace.to_owned(),
@@ -121,19 +165,19 @@ fn seal_one(
     if scope == Scope::Strict && name.is_empty() {
         return Err(CommandError::input("must provide the --name flag with --raw and --scope strict"));
     }
-    let file = match flags.list("from-file") {
-        [] => None,
+    if flags.non_empty("secret-file").is_some() {
+        ui::warn("--secret-file is not read with --raw: the value comes from --from-file or stdin");
+    }
+    let value = match flags.list("from-file") {
+        [] => input::read(None, "a secret to encrypt")?,
         // The key in front of `=` is for kubectl's sake.
-        [item] => Some(PathBuf::from(item.split_once('=').map_or(item.as_str(), |(_, path)| path))),
+        [item] => {
+            input::read(Some(Path::new(item.split_once('=').map_or(item.as_str(), |(_, path)| path))), "")?
+        }
         _ => {
             let text = "must provide only one --from-file when encrypting a single item with --raw";
             return Err(CommandError::input(text));
         }
-    };
-    let certificate = certificates::load(source, connection)?;
-    let value = match file {
-        Some(file) => input::read(Some(&file), "")?,
-        None => read(flags, "a secret to encrypt")?,
     };
     let sealed = seal_raw(&certificate, &Label::for_secret(scope, &namespace, name), &value.text)?;
     write(flags, sealed.as_bytes())
@@ -141,9 +185,9 @@ fn seal_one(
 
 fn recover(flags: &Parsed) -> Result<(), CommandError> {
     let format = format(flags)?;
-    let mut ring = Vec::new();
+    let mut ring = keys::Keys::default();
     for path in flags.list("recovery-private-key") {
-        let found = keys::read_file(Path::new(path))?;
+        let found = keys::read_path(Path::new(path))?;
         if found.is_empty() {
             ui::warn(&format!("{path}: there is no private key in this file"));
         }
@@ -152,26 +196,24 @@ fn recover(flags: &Parsed) -> Result<(), CommandError> {
     let input = read(flags, "json/yaml k8s resource")?;
     let documents = manifest::parse(input.text.expose())
         .map_err(|error| CommandError::input(error).within(&input.name))?;
+    if documents.len() > 1 {
+        ui::warn(&format!("{}: only the first of {} documents is opened", input.name, documents.len()));
+    }
     let Some(document) = documents.first() else {
         return Err(CommandError::input("there is no SealedSecret").within(&input.name));
     };
     let place = |error: CommandError| error.within(format!("{}: document 1", input.name));
     let sealed = unsealing::read_sealed(&document.root, None).map_err(place)?;
     let templates = TemplateOptions { allow_random_functions: true }; // as upstream
-    let options = OpenOptions { accept_v1_data: false, templates };
-    let secret = unsealing::unseal(sealed, &SealingKeyRing::new(ring), options)?;
+    let options = OpenOptions { accept_v1_data: false, templates, allow_token_secrets: true };
+    let secret = unsealing::unseal(sealed, &ring.into_ring(), options)?;
     let text = format.text(&[unsealing::secret_node(&secret)]);
     write_with(flags, text.expose(), Access::Private)
 }
 
 /// Reads `-f`, or stdin.
 fn read(flags: &Parsed, expected: &str) -> Result<input::Input, CommandError> {
-    match flags.non_empty("secret-file").map(Path::new) {
-        Some(path) if !path.exists() => {
-            Err(CommandError::input("Could not read file specified with --secret-file"))
-        }
-        path => input::read(path, expected),
-    }
+    input::read(flags.non_empty("secret-file").map(Path::new), expected)
 }
 
 fn write(flags: &Parsed, content: &[u8]) -> Result<(), CommandError> {
@@ -192,7 +234,7 @@ fn format(flags: &Parsed) -> Result<Format, CommandError> {
         flags.non_empty("sealed-secret-file").and_then(|path| Path::new(path).extension()?.to_str());
     match extension {
         Some("yaml" | "yml") => Ok(Format::Yaml),
-        _ => flags.text(FLAGS, "format").parse(),
+        _ => flags.non_empty("format").unwrap_or("json").parse(),
     }
 }
 
@@ -231,80 +273,3 @@ fn connection(flags: &Parsed) -> ConnectionFlags {
         request_timeout: text("request-timeout"),
     }
 }
-
-const fn flag(name: &'static str, kind: Kind, help: &'static str) -> Flag {
-    Flag { name, short: None, kind, help }
-}
-
-const fn short(letter: char, name: &'static str, kind: Kind, help: &'static str) -> Flag {
-    Flag { name, short: Some(letter), kind, help }
-}
-
-/// Every flag, kubeseal's own first.
-static FLAGS: &[Flag] = &[
-    flag("allow-empty-data", Kind::Bool, "Seal a Secret without data"),
-    flag("cert", Kind::Text(""), "Certificate file or URL to seal with; overrides --controller-*"),
-    flag("controller-name", Kind::Text("sealed-secrets-controller"), "Name of the controller's Service"),
-    flag("controller-namespace", Kind::Text("kube-system"), "Namespace of the controller"),
-    flag("fetch-cert", Kind::Bool, "Write the certificate to stdout, for later use with --cert"),
-    short('o', "format", Kind::Text("json"), "Output format: json or yaml"),
-    flag("from-file", Kind::Texts, "(only with --raw) File with the value, as [key=]path"),
-    flag("help", Kind::Bool, "Print this help message"),
-    flag("merge-into", Kind::Text(""), "Not part of this version yet"),
-    flag("name", Kind::Text(""), "Name of the sealed secret (needed with --raw and scope strict)"),
-    flag("raw", Kind::Bool, "Seal one value instead of a whole Secret"),
-    flag("re-encrypt", Kind::Bool, "Not part of this version yet"),
-    flag(
-        "recovery-private-key",
-        Kind::Texts,
-        "Private keys for --recovery-unseal: PEM files, or Secrets and Lists of them",
-    ),
-    flag("recovery-unseal", Kind::Bool, "Open a SealedSecret from stdin with --recovery-private-key"),
-    flag("rotate", Kind::Bool, ""),
-    flag(
-        "scope",
-        Kind::Word(&["strict", "namespace-wide", "cluster-wide"]),
-        "Scope of the sealed secret: strict, namespace-wide, cluster-wide; without --raw, annotations of the Secret count too",
-    ),
-    short('w', "sealed-secret-file", Kind::Text(""), "Output file"),
-    short('f', "secret-file", Kind::Text(""), "Input file"),
-    flag("validate", Kind::Bool, "Not part of this version yet"),
-    flag("version", Kind::Bool, "Print version information and exit"),
-    // kubectl's
-    flag("as", Kind::Text(""), "User to impersonate"),
-    flag("as-group", Kind::TextArray, "Group to impersonate; may be repeated"),
-    flag("as-uid", Kind::Text(""), "UID to impersonate"),
-    flag("certificate-authority", Kind::Text(""), "CA certificate of the API server"),
-    flag("client-certificate", Kind::Text(""), "Client certificate for the API server"),
-    flag("client-key", Kind::Text(""), "Client key for the API server"),
-    flag("cluster", Kind::Text(""), "Cluster of the kubeconfig"),
-    flag("context", Kind::Text(""), "Context of the kubeconfig"),
-    flag("disable-compression", Kind::Bool, "Accepted; answers are small"),
-    flag("insecure-skip-tls-verify", Kind::Bool, "Do not check the API server's certificate"),
-    flag("kubeconfig", Kind::Text(""), "Kubeconfig file"),
-    short('n', "namespace", Kind::Text(""), "Namespace of the sealed secret"),
-    flag("password", Kind::Text(""), "Password for the API server"),
-    flag("proxy-url", Kind::Text(""), "Proxy to the API server"),
-    flag("request-timeout", Kind::Text("0"), "Longest time for one request, such as 1s, 2m, 3h"),
-    flag("server", Kind::Text(""), "URL of the API server"),
-    flag("tls-server-name", Kind::Text(""), "Name that the API server's certificate must have"),
-    flag("token", Kind::Text(""), "Bearer token for the API server"),
-    flag("user", Kind::Text(""), "User of the kubeconfig"),
-    flag("username", Kind::Text(""), "User name for the API server"),
-    // klog's: there is no such log here.
-    flag("add_dir_header", Kind::IgnoredBool, "Accepted and ignored"),
-    flag("alsologtostderr", Kind::IgnoredBool, "Accepted and ignored"),
-    flag("alsologtostderrthreshold", Kind::Ignored(" severity"), "Accepted and ignored"),
-    flag("legacy_stderr_threshold_behavior", Kind::IgnoredBool, "Accepted and ignored"),
-    flag("log_backtrace_at", Kind::Ignored(" traceLocation"), "Accepted and ignored"),
-    flag("log_dir", Kind::Ignored(" string"), "Accepted and ignored"),
-    flag("log_file", Kind::Ignored(" string"), "Accepted and ignored"),
-    flag("log_file_max_size", Kind::Ignored(" uint"), "Accepted and ignored"),
-    flag("logtostderr", Kind::IgnoredBool, "Accepted and ignored"),
-    flag("one_output", Kind::IgnoredBool, "Accepted and ignored"),
-    flag("skip_headers", Kind::IgnoredBool, "Accepted and ignored"),
-    flag("skip_log_headers", Kind::IgnoredBool, "Accepted and ignored"),
-    flag("stderrthreshold", Kind::Ignored(" severity"), "Accepted and ignored"),
-    short('v', "v", Kind::Number, "Accepted and ignored"),
-    flag("vmodule", Kind::Ignored(" moduleSpec"), "Accepted and ignored"),
-];

@@ -1,6 +1,6 @@
-//! The certificate over the network: from the controller through the API server's service proxy, or by URL.
+//! The network: requests to an API server, and certificates by URL.
 //!
-//! Both go through kube's HTTP client, so that there is one TLS stack. The runtime lives for one call only.
+//! Both go through kube's HTTP client, so that there is one TLS stack.
 
 use std::error::Error as _;
 use std::future::Future;
@@ -14,9 +14,11 @@ use kube::config::{
     NamedContext,
 };
 use kube::{Client, Config};
-use serde_json::Value as Json;
+use sealops_formats::Plaintext;
+use tokio::runtime::Runtime;
 
 use super::ConnectionFlags;
+use super::api::{self, Answer};
 use crate::certificates::MAX_BYTES;
 use crate::error::CommandError;
 use crate::kubeconfig;
@@ -24,32 +26,128 @@ use crate::kubeconfig;
 const MAX_REDIRECTS: usize = 10;
 const NOT_CONFIGURED: &str = "invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER environment variable";
 
-/// Asks the controller for its certificate: the Service's first port by name, then `/v1/cert.pem` through the proxy.
-pub(crate) fn fetch_from_controller(
-    flags: &ConnectionFlags,
-    namespace: &str,
-    name: &str,
-) -> Result<Vec<u8>, CommandError> {
-    let timeout = flags.timeout()?;
-    run(timeout, async {
-        let (client, server) = connect(flags).await?;
-        let service = format!("/api/v1/namespaces/{namespace}/services/{name}");
-        let port = port_name(&client, &server, &service).await.map_err(|error| CommandError {
-            error: format!(
-                "cannot get sealed secret service: {}.\nPlease, use the flag --controller-name and \
-                 --controller-namespace to set up the name and namespace of the sealed secrets controller",
-                error.error
-            ),
-            ..error
+/// A connection to one API server. Requests go one after another, and the runtime lives as long as it does.
+pub(crate) struct Api {
+    runtime: Option<Runtime>,
+    client: Client,
+    server: String,
+    timeout: Duration,
+}
+
+impl Api {
+    /// Finds the cluster that the flags mean; nothing is sent yet.
+    pub(crate) fn connect(flags: &ConnectionFlags) -> Result<Self, CommandError> {
+        let timeout = flags.timeout()?;
+        let runtime = runtime()?;
+        let late = || Err(late(timeout));
+        let (client, server) = runtime.block_on(async {
+            tokio::time::timeout(timeout, connect(flags)).await.unwrap_or_else(|_| late())
         })?;
-        let path = format!("/api/v1/namespaces/{namespace}/services/http:{name}:{port}/proxy/v1/cert.pem");
-        let fail = |error: CommandError| error.within("cannot fetch certificate");
-        let response = get(&client, &server, &path).await.map_err(fail)?;
-        if response.status() != StatusCode::OK {
-            return Err(fail(CommandError::connection(status_text(response.status()))));
+        Ok(Self { runtime: Some(runtime), client, server, timeout })
+    }
+
+    /// Returns the URL of the API server.
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// Sends a request, again after a while where the server asks for that.
+    pub(crate) fn send(&self, request: &api::Request<'_>) -> Result<Answer, CommandError> {
+        let Some(runtime) = &self.runtime else { return Err(late(self.timeout)) };
+        runtime.block_on(async {
+            let mut tries = 0;
+            loop {
+                let once = tokio::time::timeout(self.timeout, self.send_once(request));
+                let (answer, wait) = once.await.unwrap_or_else(|_| Err(late(self.timeout)))?;
+                match wait {
+                    Some(wait) if tries < MAX_RETRIES => tokio::time::sleep(wait).await,
+                    _ => return Ok(answer),
+                }
+                tries += 1;
+            }
+        })
+    }
+
+    async fn send_once(
+        &self,
+        request: &api::Request<'_>,
+    ) -> Result<(Answer, Option<Duration>), CommandError> {
+        let method = match request.method {
+            api::Method::Get => http::Method::GET,
+            api::Method::Post => http::Method::POST,
+            api::Method::Patch => http::Method::PATCH,
+            api::Method::Delete => http::Method::DELETE,
+        };
+        let is_patch = method == http::Method::PATCH;
+        let (sent, wanted) = if is_patch { (request.media, api::JSON) } else { (api::JSON, request.media) };
+        let verb = match request.method {
+            api::Method::Get => "Get",
+            api::Method::Post => "Post",
+            api::Method::Patch => "Patch",
+            api::Method::Delete => "Delete",
+        };
+        let fail = |problem: String| {
+            CommandError::connection(format!("{verb} \"{}{}\": {problem}", self.server, request.path))
+        };
+        let mut builder = Request::builder().method(method).uri(request.path).header(header::ACCEPT, wanted);
+        if !request.body.is_empty() {
+            builder = builder.header(header::CONTENT_TYPE, sent);
         }
-        body(response).await.map_err(fail)
-    })
+        let built = builder
+            .body(Body::from(request.body.to_vec()))
+            .map_err(|_| fail("this is not a URL".to_owned()))?;
+        let response = self.client.send(built).await.map_err(|error| fail(cause(&error)))?;
+        let status = response.status().as_u16();
+        let wait = response.headers().get(header::RETRY_AFTER).filter(|_| status == 429 || status >= 500);
+        let wait = wait.and_then(|text| text.to_str().ok()?.parse::<u64>().ok());
+        let wait = wait.map(|seconds| Duration::from_secs(seconds.min(LONGEST_WAIT)));
+        Ok((
+            Answer { status, body: secret_body(response).await.map_err(|text| fail(text.to_owned()))? },
+            wait,
+        ))
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        // A name lookup may hang in a thread; nobody waits for it.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// How often a request is sent again; client-go's figure.
+const MAX_RETRIES: usize = 10;
+/// Longest time to wait before that, in seconds, whatever the server asks for.
+const LONGEST_WAIT: u64 = 30;
+/// Largest answer that is read: a page of a list.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// Reads a body that may hold secrets.
+async fn secret_body(response: Response<Body>) -> Result<Plaintext, &'static str> {
+    let mut body = response.into_body();
+    let mut text = Plaintext::default();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| "the answer broke off")?;
+        let Ok(data) = frame.into_data() else { continue };
+        if text.len() + data.len() > MAX_ANSWER_BYTES {
+            return Err("the answer is larger than 64 MiB");
+        }
+        text.push(&data);
+    }
+    Ok(text)
+}
+
+fn runtime() -> Result<Runtime, CommandError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::input(format!("start the async runtime: {error}")))
+}
+
+fn late(timeout: Duration) -> CommandError {
+    CommandError::connection(format!("no answer within {} s", timeout.as_secs_f64()))
 }
 
 /// Fetches a URL.
@@ -78,32 +176,12 @@ pub(crate) fn fetch_url(url: &str, timeout: Duration) -> Result<Vec<u8>, Command
 }
 
 fn run<T>(timeout: Duration, work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CommandError::input(format!("start the async runtime: {error}")))?;
-    let late = || Err(CommandError::connection(format!("no answer within {} s", timeout.as_secs_f64())));
-    let result =
-        runtime.block_on(async { tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| late()) });
+    let runtime = runtime()?;
+    let result = runtime
+        .block_on(async { tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| Err(late(timeout))) });
     // A name lookup may hang in a thread; nobody waits for it.
     runtime.shutdown_background();
     result
-}
-
-async fn port_name(client: &Client, server: &str, service: &str) -> Result<String, CommandError> {
-    let response = get(client, server, service).await?;
-    let status = response.status();
-    let text = body(response).await?;
-    let object: Json = serde_json::from_slice(&text).unwrap_or_default();
-    if status != StatusCode::OK {
-        // The API server's own words, where they are a Status.
-        let message = object["message"].as_str().filter(|_| object["kind"] == "Status");
-        return Err(CommandError::connection(message.map_or_else(|| status_text(status), str::to_owned)));
-    }
-    match object["spec"]["ports"].get(0) {
-        Some(port) => Ok(port["name"].as_str().unwrap_or_default().to_owned()),
-        None => Err(CommandError::connection("the Service has no port")),
-    }
 }
 
 /// Sends a GET. The path is made of names that may come from flags, so it may turn out to be no path.

@@ -202,7 +202,7 @@ fn controllers_that_do_not_answer() {
 
 /// Serves fixed answers by the path of the request, 404 with a body for every other one; returns its address.
 #[cfg(feature = "cluster")]
-fn serve(answers: Vec<(&'static str, &'static str, String)>) -> std::net::SocketAddr {
+pub(crate) fn serve(answers: Vec<(&'static str, &'static str, String)>) -> std::net::SocketAddr {
     use std::io::{Read, Write};
     let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap();

@@ -52,6 +52,9 @@ fn assert_clean(what: &str, haystack: &[u8]) {
     }
 }
 
+/// Of `keys/backup-first.age-key`.
+const RECIPIENT: &str = "age1r66nezxjaxx0zzdc4pyglj6s9pmtel3wj3xapugvq2ysazdmhy2swahjvn";
+
 const STORE: &str = "apiVersion: external-secrets.io/v1
 kind: SecretStore
 metadata: {name: fake, namespace: shop}
@@ -151,6 +154,17 @@ fn nothing_leaks() {
             format!("kubeseal --kubeconfig {name} --server https://127.0.0.1:1"),
             format!("kubeseal --kubeconfig {name}"),
             format!("sealops render {name} --key keys/interop-2048.key"),
+            format!("sealops validate {name} --key keys/interop-2048.key --json"),
+            format!("sealops validate sealed.yaml --key {name}"),
+            format!("sealops re-encrypt {name} --key keys/interop-2048.key --cert keys/third-2048.crt"),
+            format!("sealops re-encrypt sealed.yaml --key {name} --cert {name} --dry-run"),
+            format!("kubeseal {cert} --merge-into {name}"),
+            format!("sealops seal {cert} --merge-into sealed.yaml -f {name}"),
+            format!("sealops keys export --key {name} -r {RECIPIENT} -o backup.age"),
+            format!("sealops keys export --key {name} -r {name} -R {name}"),
+            format!("sealops keys import {name} -i {name} -o imported"),
+            format!("sealops keys verify {name} sealed.yaml -i keys/backup-first.age-key"),
+            format!("sealops release --kubeconfig {name} --server https://127.0.0.1:1"),
             format!("sealops render {name} --key {name} -o rendered"),
         ] {
             watch.run(&line, &text);

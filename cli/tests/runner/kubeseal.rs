@@ -34,16 +34,6 @@ fn flag_errors_print_the_usage() {
 }
 
 #[test]
-fn later_modes_say_so() {
-    let sandbox = Sandbox::new();
-    for flag in ["--validate", "--re-encrypt", "--rotate", "--merge-into f"] {
-        let name = flag.split(' ').next().unwrap();
-        let text = format!("error: {name} is not part of this version of sealops yet\n");
-        sandbox.run(&format!("kubeseal {flag}"), SECRET).fails(1, &[&text]);
-    }
-}
-
-#[test]
 fn the_environment_fills_in_what_the_command_line_leaves_open() {
     let sandbox = Sandbox::new();
     let variables = [

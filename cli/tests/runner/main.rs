@@ -5,9 +5,14 @@
     reason = "a panic is how a test fails; clippy sees only functions marked as tests"
 )]
 
+mod backup;
 mod bad_input;
 mod canary;
 mod kubeseal;
+mod kubeseal_table;
+mod live;
+mod resealing;
 mod sandbox;
 mod seal;
+mod security;
 mod unseal;

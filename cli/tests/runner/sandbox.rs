@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -23,11 +23,17 @@ pub(crate) struct Run {
 impl Sandbox {
     /// Makes a folder with the two names of the binary and the keys of `testdata`.
     pub(crate) fn new() -> Self {
+        Self::with_kubeseal(Path::new(env!("CARGO_BIN_EXE_sealops")))
+    }
+
+    /// As [`Sandbox::new`], with another program called kubeseal.
+    pub(crate) fn with_kubeseal(kubeseal: &Path) -> Self {
         let sandbox = Self { folder: tempfile::tempdir().unwrap() };
         fs::create_dir(sandbox.path("bin")).unwrap();
-        for name in ["sealops", "kubeseal", "sops"] {
+        for name in ["sealops", "sops"] {
             symlink(env!("CARGO_BIN_EXE_sealops"), sandbox.path("bin").join(name)).unwrap();
         }
+        symlink(kubeseal, sandbox.path("bin").join("kubeseal")).unwrap();
         let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/keys");
         symlink(fs::canonicalize(keys).unwrap(), sandbox.path("keys")).unwrap();
         sandbox

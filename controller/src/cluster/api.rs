@@ -3,6 +3,9 @@
 //! They bypass kube's typed client on purpose: that one prints a body which does not parse. Here a body goes into
 //! [`Plaintext`] and answers to writes are asked for as metadata only.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{Method, Request, StatusCode, header};
@@ -14,6 +17,7 @@ use sealops_formats::Plaintext;
 use serde::Deserialize;
 use tokio::time::timeout;
 
+use super::throttle::{Rate, Throttle};
 use crate::object::{ConfigMapObject, ObjectKey, ReadError, SecretObject};
 use crate::outcome::{Change, CommitError, CommitErrorKind};
 use crate::sealed::TargetVersion;
@@ -23,6 +27,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest answer that is read: a list page of Secrets of 1 MiB each is never asked for.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 const AS_METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+const API_SERVERS: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes";
 const JSON: &str = "application/json";
 const APPLY: &str = "application/apply-patch+yaml";
 const MERGE: &str = "application/merge-patch+json";
@@ -32,6 +37,17 @@ const IMMUTABLE: &str = "field is immutable when `immutable` is set";
 #[derive(Clone)]
 pub struct SecretApi {
     client: Client,
+    throttle: Option<Arc<Throttle>>,
+}
+
+/// How a status is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StatusWrite {
+    /// Server-side apply: needs the right to patch.
+    #[default]
+    Apply,
+    /// Replace what was read: needs the right to update, which is what upstream's manifests grant.
+    Replace,
 }
 
 /// An answer that is no success.
@@ -51,6 +67,10 @@ impl Refusal {
         self.code == 404
     }
 
+    pub(super) fn is_forbidden(&self) -> bool {
+        self.code == 403
+    }
+
     pub(super) fn is_conflict(&self) -> bool {
         self.code == 409
     }
@@ -65,7 +85,18 @@ impl std::fmt::Display for Refusal {
 impl SecretApi {
     /// Makes the requests of a client.
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, throttle: None }
+    }
+
+    /// Holds every request of this and its clones to a rate.
+    #[must_use]
+    pub fn throttled(self, rate: Option<Rate>) -> Self {
+        Self { throttle: rate.map(|rate| Arc::new(Throttle::new(rate))), ..self }
+    }
+
+    /// Returns the client, for what is no Secret.
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Returns a Secret, `None` where there is none.
@@ -168,8 +199,71 @@ impl SecretApi {
         }
     }
 
-    /// Writes the status of an object by server-side apply, for this very object only.
-    pub(super) async fn apply_status<T: CustomResource>(
+    /// Deletes a Secret, if it is still the one that was read.
+    ///
+    /// # Errors
+    /// Returns why it was not deleted, by what helps.
+    pub(super) async fn delete(&self, secret: &SecretObject) -> Result<(), CommitError> {
+        let metadata = &secret.metadata;
+        let path = secret_path(metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref());
+        let body = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": { "uid": metadata.uid, "resourceVersion": metadata.resource_version },
+        });
+        match self.send(Method::DELETE, &path, Some((JSON, body.to_string().into())), AS_METADATA).await {
+            Err(refusal) if !refusal.is_not_found() => Err(commit_error(&refusal, secret)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the addresses of the API servers, which the endpoints of the Service `kubernetes` name.
+    pub(super) async fn api_servers(&self) -> Result<BTreeSet<IpAddr>, Refusal> {
+        #[derive(Deserialize)]
+        struct Slice {
+            endpoints: Option<Vec<Endpoint>>,
+        }
+        #[derive(Deserialize)]
+        struct Endpoint {
+            addresses: Vec<String>,
+        }
+        let body = self.get(API_SERVERS).await?;
+        let slice: Slice = serde_json::from_slice(body.expose())
+            .map_err(|_| Refusal::unavailable("the endpoints of the Service kubernetes do not fit"))?;
+        let addresses = slice.endpoints.into_iter().flatten().flat_map(|endpoint| endpoint.addresses);
+        Ok(addresses.filter_map(|address| address.parse().ok()).collect())
+    }
+
+    /// Writes the status of an object, for this very object only.
+    pub(super) async fn write_status<T: CustomResource>(
+        &self,
+        object: &T,
+        status: serde_json::Value,
+        how: StatusWrite,
+        field_manager: &str,
+    ) -> Result<(), Refusal> {
+        match how {
+            StatusWrite::Apply => self.apply_status(object, status, field_manager).await,
+            StatusWrite::Replace => self.replace_status(object, status, field_manager).await,
+        }
+    }
+
+    /// Needs the whole object as the API server checks it, and its version: a newer one is not overwritten.
+    async fn replace_status<T: CustomResource>(
+        &self,
+        object: &T,
+        status: serde_json::Value,
+        field_manager: &str,
+    ) -> Result<(), Refusal> {
+        let path = resource_path::<T>(&ObjectKey::of(object.metadata()));
+        let mut body =
+            serde_json::to_value(object).map_err(|_| Refusal::unavailable("the object cannot be written"))?;
+        body["status"] = status;
+        let path = format!("{path}/status?fieldManager={field_manager}");
+        self.send(Method::PUT, &path, Some((JSON, body.to_string().into())), AS_METADATA).await.map(drop)
+    }
+
+    async fn apply_status<T: CustomResource>(
         &self,
         object: &T,
         status: serde_json::Value,
@@ -221,6 +315,9 @@ impl SecretApi {
             None => request.body(Body::empty()),
         };
         let request = request.map_err(|_| Refusal::unavailable("the request cannot be built (odd name?)"))?;
+        if let Some(throttle) = &self.throttle {
+            throttle.turn().await;
+        }
         timeout(REQUEST_TIMEOUT, self.answer(request))
             .await
             .unwrap_or_else(|_| Err(Refusal::unavailable("the API server did not answer in time")))

@@ -1,7 +1,8 @@
-//! Makes an outcome true in the cluster: the one place that writes target Secrets.
+//! Makes an outcome true in the cluster: the one place that writes and removes target Secrets.
 
 use super::api::SecretApi;
 use super::leader::WriteGuard;
+use crate::object::SecretObject;
 use crate::outcome::{Change, CommitError, CommitErrorKind, Outcome};
 use crate::sealed::TargetVersion;
 
@@ -24,12 +25,25 @@ pub async fn commit(
 ) -> Result<Committed, CommitError> {
     let mut last = None;
     for change in outcome.changes {
-        guard.check().map_err(|_| CommitError {
-            kind: CommitErrorKind::NotLeader,
-            message: "this replica does not lead any more".to_owned(),
-        })?;
+        check(guard)?;
         let version = api.write(&change, field_manager).await?;
         last = Some((change, version));
     }
     Ok(Committed { change: last })
+}
+
+/// Removes a target that was read, while this process leads: `--old-gc-behavior` only.
+///
+/// # Errors
+/// Returns why it was not removed.
+pub async fn remove(target: &SecretObject, api: &SecretApi, guard: &WriteGuard) -> Result<(), CommitError> {
+    check(guard)?;
+    api.delete(target).await
+}
+
+fn check(guard: &WriteGuard) -> Result<(), CommitError> {
+    guard.check().map_err(|_| CommitError {
+        kind: CommitErrorKind::NotLeader,
+        message: "this replica does not lead any more".to_owned(),
+    })
 }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use super::FIELD_MANAGER;
-use super::api::SecretApi;
+use super::api::{SecretApi, StatusWrite};
 use super::events::{EventKind, Recorder};
 use super::leader::{Leadership, WriteGuard};
 use super::metrics::Metrics;
@@ -30,8 +30,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(client: Client, metrics: Arc<Metrics>, recorder: Recorder) -> Self {
-        let api = SecretApi::new(client.clone());
+    pub(super) fn new(api: SecretApi, metrics: Arc<Metrics>, recorder: Recorder) -> Self {
+        let client = api.client().clone();
         let queue = Queue::new(|key: &ObjectKey| key.namespace.clone());
         Self { reader: LiveReader::new(api.clone()), client, api, metrics, queue, recorder }
     }
@@ -41,15 +41,18 @@ impl Shared {
         &self,
         object: &T,
         status: &impl Serialize,
+        how: StatusWrite,
         guard: &WriteGuard,
     ) -> bool {
         let Ok(status) = serde_json::to_value(status) else { return false };
         if guard.check().is_err() {
             return false;
         }
-        match self.api.apply_status(object, status, FIELD_MANAGER).await {
+        match self.api.write_status(object, status, how, FIELD_MANAGER).await {
             Ok(()) => true,
-            Err(refusal) if refusal.is_not_found() || refusal.is_conflict() => true,
+            Err(refusal) if refusal.is_not_found() => true,
+            // Applied: another object of the name. Replaced: a newer version of this one, which is read again.
+            Err(refusal) if refusal.is_conflict() => how == StatusWrite::Apply,
             Err(refusal) => {
                 debug!(object = %ObjectKey::of(object.metadata()), %refusal, "cannot write the status");
                 false

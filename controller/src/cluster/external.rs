@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use kube::Client;
 use sealops_crds::{ExternalSecret, Metadata};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
+use super::api::{SecretApi, StatusWrite};
 use super::commit::commit;
 use super::driver::{Shared, Term, terms};
 use super::events::Recorder;
@@ -48,14 +48,14 @@ struct Watched {
 impl ExternalDriver {
     /// Makes the driver; nothing runs yet.
     pub fn new(
-        client: Client,
+        api: SecretApi,
         metrics: Arc<Metrics>,
         recorder: Recorder,
         namespaces: Namespaces,
         workers: usize,
     ) -> Arc<Self> {
         Arc::new(Self {
-            shared: Shared::new(client, metrics, recorder),
+            shared: Shared::new(api, metrics, recorder),
             namespaces,
             workers,
             seen: Mutex::default(),
@@ -69,7 +69,7 @@ impl ExternalDriver {
 
     /// Follows ExternalSecrets and their targets until the process ends.
     pub async fn watch(self: Arc<Self>) {
-        let mut external = objects::<ExternalSecret>(&self.shared.client, &self.namespaces);
+        let mut external = objects::<ExternalSecret>(&self.shared.client, &self.namespaces, None);
         let label = format!("{MANAGED}=true");
         let mut targets = secrets(&self.shared.client, &self.namespaces, Some(&label));
         loop {
@@ -243,7 +243,7 @@ impl ExternalDriver {
             self.shared.say(object, event);
         }
         if let Some(status) = report.status
-            && !self.shared.write_status(object, &status, guard).await
+            && !self.shared.write_status(object, &status, StatusWrite::Apply, guard).await
         {
             return Again::Backoff;
         }

@@ -1,16 +1,23 @@
-//! The two HTTP servers: certificate and probes (8080), metrics (8081). Plain HTTP/1, no authentication.
+//! The two HTTP servers: certificate, verify, rotate and probes (8080), metrics (8081). Plain HTTP/1, no authentication.
 //!
 //! Anybody in the cluster can reach them, so every resource has a bound: connections, header time, request time,
 //! connection age, body size, and bodies held at once. The method is not checked, as upstream.
 
+mod limit;
 mod router;
+mod sealing;
 mod server;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
+use hyper::http::request::Parts;
+use tokio::time::Instant;
+
+pub use self::limit::{Admission, Clients, Limiter, MAX_CLIENTS, Peer};
 pub use self::router::{Request, Response, Route, Router, respond, text};
+pub use self::sealing::SealingApi;
 pub use self::server::{Limits, MAX_BODIES, MAX_BODY_BYTES, MAX_CONNECTIONS, serve};
 
 use super::metrics::Metrics;
@@ -44,6 +51,35 @@ pub fn main_routes(
             .measured()
         })
 }
+
+/// Adds the paths that take a SealedSecret, within a limit per client.
+#[must_use]
+pub fn sealing_routes(router: Router, api: SealingApi, clients: Arc<Clients>, limiter: Limiter) -> Router {
+    let (api, limiter) = (Arc::new(api), Arc::new(limiter));
+    let gate = |path| {
+        let (clients, limiter) = (Arc::clone(&clients), Arc::clone(&limiter));
+        move |request: &Parts| limiter.admit(clients.of(request), path, Instant::now())
+    };
+    let (verify, rotate) = (Arc::clone(&api), api);
+    router
+        .route(
+            VERIFY,
+            Route::new(move |request| Arc::clone(&verify).verify(request))
+                .with_body()
+                .measured()
+                .limited(gate(VERIFY)),
+        )
+        .route(
+            ROTATE,
+            Route::new(move |request| Arc::clone(&rotate).rotate(request))
+                .with_body()
+                .measured()
+                .limited(gate(ROTATE)),
+        )
+}
+
+const VERIFY: &str = "/v1/verify";
+const ROTATE: &str = "/v1/rotate";
 
 /// Makes the routes of the metrics server.
 #[must_use]

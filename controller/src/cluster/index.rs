@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-use sealops_crds::sealed_secret::{self as names, SYNCED};
+use sealops_crds::sealed_secret as names;
 use sealops_crds::{Metadata, SealedSecret};
 
 use crate::object::{ObjectKey, controller_of};
-use crate::sealed::{TargetVersion, spec_hash};
+use crate::sealed::{TargetVersion, says_synced, spec_hash};
 
 /// A SealedSecret as last seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,16 +63,11 @@ pub(super) fn instance_of(sealed: &SealedSecret) -> &str {
 impl SealedView {
     /// Takes what matters out of an object.
     pub fn of(sealed: &SealedSecret) -> Self {
-        let status = sealed.status.as_ref();
-        let synced =
-            status.and_then(|status| status.conditions.iter().find(|condition| condition.type_ == SYNCED));
-        let is_clean = |message: &Option<String>| message.as_deref().unwrap_or_default().is_empty();
         Self {
             uid: sealed.metadata.uid.clone().unwrap_or_default(),
             spec: spec_hash(sealed),
             generation: sealed.metadata.generation,
-            says_synced: synced.is_some_and(|synced| synced.status == "True" && is_clean(&synced.message))
-                && status.and_then(|status| status.observed_generation) == sealed.metadata.generation,
+            says_synced: says_synced(sealed),
             instance: instance_of(sealed).into(),
         }
     }

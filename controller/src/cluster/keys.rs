@@ -1,16 +1,27 @@
-//! The sealing keys of a running controller: read from Secrets, made when there is none, swapped as a whole.
+//! The sealing keys of a running controller: read from Secrets, made when there is none or it is time, swapped as a
+//! whole.
+//!
+//! A new key counts from the moment in which it is read back from the API server: nothing is ever sealed for a key that
+//! is not stored. So a kill at any moment of a renewal leaves either no new key or one.
 
-use std::collections::BTreeSet;
+mod renewal;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
 use sealops_crds::sealed_secret::{SEALING_KEY_ACTIVE, SEALING_KEY_LABEL};
 use sealops_crypto::sealing::{Fingerprint, KeySpec, RingKey, SealingKeyRing};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::{error, info, warn};
 
 use super::api::SecretApi;
+use super::events::{EventKind, Recorder};
 use super::leader::WriteGuard;
+use super::metrics::Metrics;
 use crate::object::{ObjectKey, ReadError, SecretObject};
 use crate::outcome::Change;
 use crate::sealed::{KeyOrder, key_secret, read_key_secret};
@@ -30,6 +41,14 @@ pub struct KeyOptions {
     pub common_name: String,
     /// Which time orders the keys.
     pub order: KeyOrder,
+    /// Age at which the current key gets a successor; `None` never.
+    pub renew_after: Option<Duration>,
+    /// A current key from before this time (seconds since 1970) gets a successor at start.
+    pub cutoff: Option<i64>,
+    /// More labels for the Secrets of new keys.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations for the Secrets of new keys.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// The keys at one moment.
@@ -39,6 +58,8 @@ pub struct Keys {
     pub ring: SealingKeyRing,
     /// Certificate of the current key, in PEM.
     pub certificate: Option<String>,
+    /// Ordering time of the current key, in seconds since 1970.
+    pub current_since: Option<i64>,
     /// Grows with each change of the ring.
     pub version: u64,
 }
@@ -50,13 +71,29 @@ pub struct KeyManager {
     keys: RwLock<Arc<Keys>>,
     changed: watch::Sender<u64>,
     quarantined: std::sync::Mutex<BTreeSet<String>>,
+    recorder: Recorder,
+    metrics: Arc<Metrics>,
+    cutoff_done: AtomicBool,
+    asked: Notify,
 }
+
+/// Reason of the event on a key Secret that is left out.
+const QUARANTINED: &str = "SealingKeyUnusable";
 
 impl KeyManager {
     /// Makes a manager without keys.
-    pub fn new(api: SecretApi, options: KeyOptions) -> Self {
-        let changed = watch::channel(0).0;
-        Self { api, options, keys: RwLock::default(), changed, quarantined: std::sync::Mutex::default() }
+    pub fn new(api: SecretApi, options: KeyOptions, recorder: Recorder, metrics: Arc<Metrics>) -> Self {
+        Self {
+            api,
+            options,
+            keys: RwLock::default(),
+            changed: watch::channel(0).0,
+            quarantined: std::sync::Mutex::default(),
+            recorder,
+            metrics,
+            cutoff_done: AtomicBool::new(false),
+            asked: Notify::new(),
+        }
     }
 
     /// Returns the namespace of the key Secrets: the controller's own.
@@ -105,12 +142,14 @@ impl KeyManager {
                     listed.push(key);
                 }
                 Err(problem) => {
-                    if quarantined.insert(name.clone()) {
-                        error!(secret = name, %problem, "this key Secret is unusable and left out; mend or relabel it");
+                    if quarantined.insert(name) {
+                        self.report_unusable(secret, &problem.to_string());
                     }
                 }
             }
         }
+        quarantined.retain(|name| secrets.iter().any(|own| own.metadata.name.as_ref() == Some(name)));
+        self.metrics.sealing_keys(listed.len(), quarantined.len());
         drop(quarantined);
         let before = self.current();
         let gone = keys_outside(&before.ring, &listed);
@@ -120,7 +159,10 @@ impl KeyManager {
             );
         }
         let ring = SealingKeyRing::new(listed.into_iter().chain(gone));
-        let certificate = current.map(|(_, pem)| pem).or_else(|| before.certificate.clone());
+        let (current_since, certificate) = match current {
+            Some((order, pem)) => (Some(order), Some(pem)),
+            None => (before.current_since, before.certificate.clone()),
+        };
         let same = fingerprints(&ring) == fingerprints(&before.ring) && certificate == before.certificate;
         if same {
             return;
@@ -128,28 +170,60 @@ impl KeyManager {
         let version = before.version + 1;
         info!(keys = ring.len(), "sealing keys loaded");
         *self.keys.write().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            Arc::new(Keys { ring, certificate, version });
+            Arc::new(Keys { ring, certificate, current_since, version });
         self.changed.send_replace(version);
     }
 
-    /// Makes the first key if a fresh list shows that there is none. Only the leader calls this.
+    /// Says once, to whoever can mend it, that a key Secret is left out.
+    fn report_unusable(&self, secret: &SecretObject, problem: &str) {
+        let metadata = &secret.metadata;
+        error!(
+            secret = metadata.name.as_deref().unwrap_or_default(),
+            problem, "this key Secret is unusable and left out; mend or relabel it"
+        );
+        let reference = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Secret".to_owned()),
+            name: metadata.name.clone(),
+            namespace: metadata.namespace.clone(),
+            uid: metadata.uid.clone(),
+            resource_version: metadata.resource_version.clone(),
+            field_path: None,
+        };
+        let text = format!(
+            "this sealing key is left out, the others go on: {problem}; restore it from a backup, or set its label {SEALING_KEY_LABEL} to another value than {SEALING_KEY_ACTIVE}"
+        );
+        self.recorder.record(&reference, EventKind::Warning, QUARANTINED, &text);
+    }
+
+    /// Makes the first key if a fresh list shows that there is none, or a successor of one from before the cut-off.
+    /// Only the leader calls this.
     ///
     /// # Errors
     /// Returns why the Secrets cannot be read or written, in words.
     pub async fn ensure(&self, guard: &WriteGuard) -> Result<(), String> {
         let claimed = self.refresh().await.map_err(|error| error.to_string())?;
-        if !self.current().ring.is_empty() {
-            return Ok(());
-        }
-        if claimed > 0 {
+        let keys = self.current();
+        if keys.ring.is_empty() && claimed > 0 {
             return Err(format!(
                 "none of the {claimed} sealing key Secrets is usable; no new key is made, since they may only need mending"
             ));
         }
+        let before_cutoff =
+            self.options.cutoff.is_some_and(|cutoff| keys.current_since.is_some_and(|since| since < cutoff));
+        if keys.ring.is_empty() || (before_cutoff && !self.cutoff_done.load(Ordering::Relaxed)) {
+            self.make(guard).await?;
+        }
+        self.cutoff_done.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Makes a key, stores it, and reads it back.
+    async fn make(&self, guard: &WriteGuard) -> Result<(), String> {
         let spec = KeySpec {
             bits: self.options.bits,
             common_name: self.options.common_name.clone(),
-            not_before: Timestamp::now().as_second(),
+            not_before: self.successor_time().await,
             lifetime: self.options.lifetime,
         };
         let pair = tokio::task::spawn_blocking(move || spec.generate())
@@ -157,15 +231,35 @@ impl KeyManager {
             .map_err(|_| "key generation panicked".to_owned())?
             .map_err(|error| error.to_string())?;
         let certificate = pair.certificate.clone();
-        let secret = key_secret(&self.options.namespace, &self.options.prefix, pair);
+        let mut secret = key_secret(&self.options.namespace, &self.options.prefix, pair);
+        for (name, value) in &self.options.labels {
+            secret.metadata.labels_mut().entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        secret.metadata.annotations_mut().extend(self.options.annotations.clone());
         guard.check().map_err(|error| error.to_string())?;
         self.api
             .write(&Change::Create(secret), super::FIELD_MANAGER)
             .await
             .map_err(|error| error.to_string())?;
-        info!("made the first sealing key; its certificate:\n{certificate}");
+        info!(namespace = self.options.namespace, "New key written");
+        info!(certificate, "Certificate generated");
         self.refresh().await.map_err(|error| error.to_string())?;
         Ok(())
+    }
+
+    /// Returns the time from which a new key counts. Of two keys of one second the older stays the current one, so a
+    /// key is not made in the second of its predecessor.
+    async fn successor_time(&self) -> i64 {
+        let since = self.current().current_since;
+        let now = Timestamp::now().as_second();
+        if since == Some(now) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        } else if since.is_some_and(|since| since > now) {
+            warn!(
+                "the current sealing key is from the future (a clock was wrong); a new key counts only then"
+            );
+        }
+        Timestamp::now().as_second()
     }
 }
 

@@ -1,8 +1,11 @@
 //! What is logged, where, and in which form.
 //!
-//! * INFO goes to stdout and everything else to stderr, as upstream's `--log-info-stdout` (default true) has it.
+//! * Lines look like those of Go's slog, which upstream writes: `time=… level=INFO msg="…" key=value`, or JSON.
+//! * INFO and below go to stdout and the rest to stderr, as upstream's `--log-info-stdout` (default true) has it.
 //! * Foreign crates are capped at WARN whatever the level, and `kube_client` at ERROR: at WARN it prints response
 //!   bodies that do not parse as JSON, and a body may be a Secret.
+
+mod slog;
 
 use std::io;
 use std::str::FromStr;
@@ -15,6 +18,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt as _};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use self::slog::Slog;
 
 /// How the process logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,7 +49,7 @@ pub enum LogFormat {
 /// Where INFO goes, `--log-info-stdout`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InfoStream {
-    /// INFO to stdout, the rest to stderr.
+    /// INFO and DEBUG to stdout, the rest to stderr.
     #[default]
     Stdout,
     /// All levels to stderr.
@@ -74,7 +79,7 @@ pub enum LogError {
 pub fn init(options: LogOptions) -> Result<(), LogError> {
     let writer = match options.info {
         InfoStream::Stdout => BoxMakeWriter::new(
-            io::stdout.with_filter(|metadata| *metadata.level() == Level::INFO).or_else(io::stderr),
+            io::stdout.with_filter(|metadata| *metadata.level() >= Level::INFO).or_else(io::stderr),
         ),
         InfoStream::Stderr => BoxMakeWriter::new(io::stderr),
     };
@@ -85,11 +90,10 @@ fn subscriber<W>(options: LogOptions, writer: W) -> Box<dyn Subscriber + Send + 
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(writer);
-    let lines = match options.format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
-    };
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(writer)
+        .event_format(Slog(options.format));
     Box::new(tracing_subscriber::registry().with(lines.with_filter(filter(options.threshold))))
 }
 
@@ -225,7 +229,7 @@ mod tests {
         assert!(!capture("INFO", LogFormat::Text, log).contains('\u{1b}'));
         let line = capture("INFO", LogFormat::Json, log);
         let json: serde_json::Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(json["message"], "unsealed");
+        assert_eq!(json["msg"], "unsealed");
         assert_eq!((json["namespace"].as_str(), json["level"].as_str()), (Some("a"), Some("INFO")));
     }
 

@@ -136,6 +136,12 @@ impl Metrics {
         self.registry.set(&LEADER, [], f64::from(u8::from(leads)));
     }
 
+    /// Publishes how many sealing keys are in use, and how many key Secrets are left out.
+    pub fn sealing_keys(&self, usable: usize, unusable: usize) {
+        self.registry.set(&SEALING_KEYS, ["usable"], usable as f64);
+        self.registry.set(&SEALING_KEYS, ["unusable"], unusable as f64);
+    }
+
     /// Counts RSA private-key operations.
     pub fn rsa_operations(&self, count: u32) {
         self.registry.add(&RSA_OPERATIONS, [], f64::from(count));
@@ -229,5 +235,7 @@ const RECONCILES: Counter<2> =
 const QUEUE_LENGTH: Gauge<1> =
     Gauge::new("sealops_queue_length", "Objects that wait for a worker, by kind.", ["kind"]);
 const LEADER: Gauge<0> = Gauge::new("sealops_leader", "Whether this replica leads (1) or not (0).", []);
+const SEALING_KEYS: Gauge<1> =
+    Gauge::new("sealops_sealing_keys", "Sealing key Secrets by whether they can be used.", ["state"]);
 const RSA_OPERATIONS: Counter<0> =
     Counter::new("sealops_rsa_operations_total", "RSA private-key operations.", []);

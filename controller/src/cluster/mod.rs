@@ -24,6 +24,7 @@ pub mod reader;
 pub mod run;
 pub mod sealed;
 pub mod shards;
+pub mod throttle;
 pub mod watch;
 
 /// Field manager of everything but the targets of ExternalSecrets, which carry upstream's.

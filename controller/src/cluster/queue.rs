@@ -127,6 +127,11 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         delay
     }
 
+    /// Returns how often in a row `key` has failed before.
+    pub fn failures(&self, key: &K) -> u32 {
+        self.shared.lock().failures(key)
+    }
+
     /// Resets the back-off of `key`, after a success or when its object is gone.
     pub fn forget(&self, key: &K) {
         self.shared.lock().forget(key);

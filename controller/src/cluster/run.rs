@@ -1,6 +1,6 @@
 //! Puts the parts together and runs them until a signal.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use sealops_crds::sealed_secret::{SEALING_KEY_ACTIVE, SEALING_KEY_LABEL};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -18,55 +18,94 @@ use tracing::{info, warn};
 use super::api::SecretApi;
 use super::events::Recorder;
 use super::external::ExternalDriver;
-use super::http::{Limits, main_routes, metrics_routes, serve};
+use super::http::{
+    Clients, Limiter, Limits, Router, SealingApi, main_routes, metrics_routes, sealing_routes, serve,
+};
 use super::keys::{KeyManager, KeyOptions};
 use super::leader::{Candidate, LeaderElector, Leadership, Timing};
 use super::metrics::{Metrics, ObjectLabels};
 use super::sealed::{SealedDriver, SealedOptions};
+use super::throttle::Rate;
 use super::watch::{Namespaces, Seen, secrets};
 
 /// Everything that the process is told.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// Kubeconfig file; `None` asks the environment, then the pod's own account.
-    pub kubeconfig: Option<PathBuf>,
+    /// Where the API server is.
+    pub connection: Connection,
+    /// Highest rate of our requests to it, besides watches, lease and events; `None` leaves that to the API server.
+    pub api_rate: Option<Rate>,
     /// Unique name of this process, for the Lease and the events.
     pub identity: String,
     /// How replicas elect a leader; without, there must be one replica only.
     pub election: Option<Timing>,
     /// Sealing keys.
     pub keys: KeyOptions,
+    /// Whether key Secrets are watched; else they are read at the start only.
+    pub watch_keys: bool,
     /// SealedSecrets.
     pub sealed: SealedOptions,
     /// Workers for ExternalSecrets; `None` leaves that half out.
     pub external_workers: Option<usize>,
-    /// Address of certificate and probes.
-    pub listen: SocketAddr,
-    /// Address of the metrics.
-    pub listen_metrics: SocketAddr,
+    /// The two servers.
+    pub http: HttpOptions,
+    /// Version that the metric `build_info` names.
+    pub revision: String,
+    /// Whether the metrics name objects.
+    pub object_labels: ObjectLabels,
+}
+
+/// Where the API server is.
+#[derive(Debug, Clone)]
+pub enum Connection {
+    /// This kubeconfig, or what the environment says, or the pod's own account.
+    Kubeconfig(Option<PathBuf>),
+    /// The pod's own account.
+    Pod,
+}
+
+/// How the two servers serve.
+#[derive(Debug, Clone)]
+pub struct HttpOptions {
+    /// Addresses of certificate, verify, rotate and probes: the first that can be had.
+    pub listen: Vec<SocketAddr>,
+    /// Addresses of the metrics.
+    pub listen_metrics: Vec<SocketAddr>,
+    /// Their bounds.
+    pub limits: Limits,
+    /// Requests a second and client to verify and rotate.
+    pub rate_limit: u32,
+    /// Requests beyond that at once.
+    pub rate_limit_burst: u32,
+    /// Addresses whose `X-Forwarded-For` is believed, besides those of the API servers that the cluster names.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 const LEASE: &str = "sealops-controller";
 /// Longest time that work in hand may take after a signal.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Runs until SIGTERM or SIGINT, then drains.
+/// Runs until SIGTERM or SIGINT, then drains. SIGUSR1 makes a new sealing key.
 ///
 /// # Errors
 /// Returns why the process cannot start: configuration, addresses. Later failures are retried for ever.
 pub async fn run(options: RunOptions) -> Result<(), String> {
-    let client = connect(options.kubeconfig.as_deref()).await?;
-    let listener = bind(options.listen).await?;
-    let metrics_listener = bind(options.listen_metrics).await?;
+    let client = connect(&options.connection).await?;
+    let listener = bind(&options.http.listen).await?;
+    let metrics_listener = bind(&options.http.listen_metrics).await?;
+    let limiter = Limiter::new(options.http.rate_limit, options.http.rate_limit_burst)
+        .ok_or("the rate limit must be one request a second or more")?;
     let mut signals = Signals::new()?;
 
-    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), ObjectLabels::Publish));
-    let keys = Arc::new(KeyManager::new(SecretApi::new(client.clone()), options.keys.clone()));
+    let metrics = Arc::new(Metrics::new(&options.revision, options.object_labels));
+    let api = SecretApi::new(client.clone()).throttled(options.api_rate);
     let (recorder, events) = Recorder::new(client.clone(), "sealed-secrets", options.identity.clone());
     let (external_recorder, external_events) =
         Recorder::new(client.clone(), "external-secrets", options.identity.clone());
+    let keys = KeyManager::new(api.clone(), options.keys.clone(), recorder.clone(), Arc::clone(&metrics));
+    let keys = Arc::new(keys);
     let sealed = SealedDriver::new(
-        client.clone(),
+        api.clone(),
         Arc::clone(&keys),
         Arc::clone(&metrics),
         recorder,
@@ -74,7 +113,7 @@ pub async fn run(options: RunOptions) -> Result<(), String> {
     );
     let external = options.external_workers.map(|workers| {
         let namespaces = options.sealed.namespaces.clone();
-        ExternalDriver::new(client.clone(), Arc::clone(&metrics), external_recorder, namespaces, workers)
+        ExternalDriver::new(api.clone(), Arc::clone(&metrics), external_recorder, namespaces, workers)
     });
 
     let (stop_work, work) = watch::channel(false);
@@ -83,7 +122,9 @@ pub async fn run(options: RunOptions) -> Result<(), String> {
     let elector = elector.map(|elector| tokio::spawn(elector.run(rest.clone())));
     tokio::spawn(events.run());
     tokio::spawn(external_events.run());
-    tokio::spawn(follow_keys(client.clone(), Arc::clone(&keys)));
+    if options.watch_keys {
+        tokio::spawn(follow_keys(client.clone(), Arc::clone(&keys)));
+    }
     tokio::spawn(publish_leadership(Arc::clone(&metrics), leadership.clone()));
     tokio::spawn(Arc::clone(&sealed).watch());
     let mut working = vec![tokio::spawn(Arc::clone(&sealed).lead(leadership.clone(), work.clone()))];
@@ -91,15 +132,14 @@ pub async fn run(options: RunOptions) -> Result<(), String> {
         tokio::spawn(Arc::clone(external).watch());
         working.push(tokio::spawn(Arc::clone(external).lead(leadership, work)));
     }
-    let ready = Arc::clone(&sealed);
-    let routes = main_routes(move || ready.is_complete(), move || keys.current().certificate.clone());
+    let routes = routes(&options, api, &sealed, &keys, limiter);
+    let limits = options.http.limits;
     let serving = [
-        tokio::spawn(serve(listener, routes, Some(Arc::clone(&metrics)), Limits::default(), rest.clone())),
-        tokio::spawn(serve(metrics_listener, metrics_routes(metrics), None, Limits::default(), rest)),
+        tokio::spawn(serve(listener, routes, Some(Arc::clone(&metrics)), limits, rest.clone())),
+        tokio::spawn(serve(metrics_listener, metrics_routes(metrics), None, limits, rest)),
     ];
-    info!(listen = %options.listen, metrics = %options.listen_metrics, "started");
 
-    signals.wait().await;
+    signals.wait(|| keys.ask_for_renewal()).await;
     info!("stopping: finishing the work in hand");
     stop_work.send_replace(true);
     sealed.queue().shut_down(super::queue::Drain::Discard);
@@ -115,24 +155,52 @@ pub async fn run(options: RunOptions) -> Result<(), String> {
     Ok(())
 }
 
-async fn connect(kubeconfig: Option<&std::path::Path>) -> Result<Client, String> {
-    let config = match kubeconfig {
-        Some(path) => {
+/// The routes of the main server. Ready means: every watch has shown everything, and there is a certificate to seal
+/// with.
+fn routes(
+    options: &RunOptions,
+    api: SecretApi,
+    sealed: &Arc<SealedDriver>,
+    keys: &Arc<KeyManager>,
+    limiter: Limiter,
+) -> Router {
+    let clients = Arc::new(Clients::new(options.http.trusted_proxies.iter().copied()));
+    let followed = Arc::clone(&clients);
+    tokio::spawn(async move { followed.follow(&api).await });
+    let (watching, ready_keys, served_keys) = (Arc::clone(sealed), Arc::clone(keys), Arc::clone(keys));
+    let routes = main_routes(
+        move || watching.is_complete() && ready_keys.current().certificate.is_some(),
+        move || served_keys.current().certificate.clone(),
+    );
+    let sealing = SealingApi::new(Arc::clone(keys), options.sealed.open, sealed.rsa());
+    sealing_routes(routes, sealing, clients, limiter)
+}
+
+async fn connect(connection: &Connection) -> Result<Client, String> {
+    let config = match connection {
+        Connection::Kubeconfig(Some(path)) => {
             let read = Kubeconfig::read_from(path).map_err(|error| format!("{}: {error}", path.display()))?;
             Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
                 .await
                 .map_err(|error| format!("{}: {error}", path.display()))?
         }
-        None => Config::infer().await.map_err(|_| {
+        Connection::Kubeconfig(None) => Config::infer().await.map_err(|_| {
             "found neither a kubeconfig nor a pod's service account; name one with --kubeconfig".to_owned()
+        })?,
+        Connection::Pod => Config::incluster().map_err(|error| {
+            format!("unable to load in-cluster configuration; this name runs in a pod only: {error}")
         })?,
     };
     Client::try_from(config)
         .map_err(|error| format!("cannot set up the connection to the API server: {error}"))
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))
+async fn bind(addresses: &[SocketAddr]) -> Result<TcpListener, String> {
+    let shown = addresses.first().map_or_else(|| "no address".to_owned(), ToString::to_string);
+    let listener =
+        TcpListener::bind(addresses).await.map_err(|error| format!("cannot listen on {shown}: {error}"))?;
+    info!(addr = shown, "HTTP server serving");
+    Ok(listener)
 }
 
 fn elect(client: &Client, options: &RunOptions) -> (Option<LeaderElector>, Leadership) {
@@ -173,20 +241,29 @@ async fn publish_leadership(metrics: Arc<Metrics>, leadership: Leadership) {
 }
 
 struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    user: Signal,
 }
 
 impl Signals {
     fn new() -> Result<Self, String> {
         let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            user: listen(SignalKind::user_defined1())?,
+        })
     }
 
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    /// Waits for the end; meanwhile does what SIGUSR1 asks for.
+    async fn wait(&mut self, renew: impl Fn()) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.user.recv() => renew(),
+            }
         }
     }
 }

@@ -1,41 +1,46 @@
 //! SealedSecrets in a running cluster: watches feed the index, the index feeds the queue, workers reconcile.
 
+mod reconcile;
+mod reporting;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt;
-use jiff::Timestamp;
-use kube::Client;
-use sealops_crds::sealed_secret::SYNCED;
 use sealops_crds::{Metadata, SealedSecret};
-use sealops_crypto::sealing::Fingerprint;
 use tokio::sync::{Semaphore, watch};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-use super::commit::commit;
+use super::api::{SecretApi, StatusWrite};
 use super::driver::{Shared, Term, terms};
 use super::events::Recorder;
-use super::index::{Index, News, SealedView, SecretView, instance_of};
-use super::keys::{KeyManager, Keys};
+use super::index::{Index, News, SealedView, SecretView};
+use super::keys::KeyManager;
 use super::leader::{Leadership, WriteGuard};
 use super::lock;
-use super::metrics::{ConditionValue, Metrics, ReconcileResult, UnsealErrorReason};
+use super::metrics::{ConditionValue, Metrics};
 use super::queue::{Lane, Queue};
 use super::shards::{Proofs, ShardStore};
 use super::watch::{Namespaces, Seen, objects, secrets};
-use crate::HINT_ANNOTATION;
-use crate::object::{ClusterReader, ObjectKey};
-use crate::outcome::{CommitErrorKind, Retry};
-use crate::sealed::{self, Failure, FailureReason, InSync, OpenOptions, Opened, Proof, TargetVersion};
+use crate::object::ObjectKey;
+use crate::sealed::{FailureReason, InSync, OpenOptions};
 
 /// How SealedSecrets are handled.
 #[derive(Debug, Clone)]
 pub struct SealedOptions {
     /// Which namespaces.
     pub namespaces: Namespaces,
-    /// Whether status is written.
-    pub update_status: bool,
+    /// Only objects, and targets, with these labels.
+    pub labels: Option<String>,
+    /// Whether targets are watched, so that one which is deleted is made again: not `--skip-recreate`.
+    pub watch_targets: bool,
+    /// Whether the target of an object that goes is deleted by us, and not by Kubernetes alone: `--old-gc-behavior`.
+    pub delete_targets: bool,
+    /// Whether status is written, and how.
+    pub status: Option<StatusWrite>,
+    /// Failures in a row after which the status says that trying again does not help; it goes on all the same.
+    pub patience: u32,
     /// How objects are opened.
     pub open: OpenOptions,
     /// Workers that talk to the API server at once.
@@ -52,6 +57,8 @@ pub struct SealedDriver {
     index: Mutex<Index>,
     proofs: Mutex<Proofs>,
     failed: Mutex<HashMap<ObjectKey, Failed>>,
+    /// Uids of objects that are gone, where their targets are ours to delete.
+    gone: Mutex<HashMap<ObjectKey, String>>,
     rsa: Arc<Semaphore>,
     complete: watch::Sender<(bool, bool)>,
 }
@@ -65,16 +72,6 @@ struct Failed {
     repeats: bool,
 }
 
-/// How a reconcile ended.
-enum Done {
-    /// The object is as it should be, or gone.
-    Settled(ReconcileResult),
-    /// It failed; another try may help.
-    Again,
-    /// It failed; only a change helps.
-    Stuck,
-}
-
 const KIND: &str = "SealedSecret";
 /// How long shards gather changes before they are written.
 const SHARD_PAUSE: Duration = Duration::from_secs(2);
@@ -84,20 +81,21 @@ const KEY_PAUSE: Duration = Duration::from_secs(2);
 impl SealedDriver {
     /// Makes the driver; nothing runs yet.
     pub fn new(
-        client: Client,
+        api: SecretApi,
         keys: Arc<KeyManager>,
         metrics: Arc<Metrics>,
         recorder: Recorder,
         options: SealedOptions,
     ) -> Arc<Self> {
         Arc::new(Self {
-            shared: Shared::new(client, metrics, recorder),
+            shared: Shared::new(api, metrics, recorder),
             keys,
             index: Mutex::default(),
             proofs: Mutex::default(),
             failed: Mutex::default(),
+            gone: Mutex::default(),
             rsa: Arc::new(Semaphore::new(options.rsa_threads.max(1))),
-            complete: watch::channel((false, false)).0,
+            complete: watch::channel((false, !options.watch_targets)).0,
             options,
         })
     }
@@ -107,6 +105,11 @@ impl SealedDriver {
         &self.shared.queue
     }
 
+    /// Returns the permits for RSA operations, which the HTTP interface shares.
+    pub fn rsa(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.rsa)
+    }
+
     /// Returns whether both watches have shown everything once.
     pub fn is_complete(&self) -> bool {
         *self.complete.borrow() == (true, true)
@@ -114,8 +117,14 @@ impl SealedDriver {
 
     /// Folds both watches into the index until the process ends.
     pub async fn watch(self: Arc<Self>) {
-        let mut sealed = objects::<SealedSecret>(&self.shared.client, &self.options.namespaces);
-        let mut targets = secrets(&self.shared.client, &self.options.namespaces, None);
+        let (client, namespaces) = (&self.shared.client, &self.options.namespaces);
+        let labels = self.options.labels.as_deref();
+        let mut sealed = objects::<SealedSecret>(client, namespaces, labels);
+        let mut targets = if self.options.watch_targets {
+            secrets(client, namespaces, labels)
+        } else {
+            futures::stream::pending().boxed()
+        };
         loop {
             tokio::select! {
                 Some(seen) = sealed.next() => self.saw_sealed(seen),
@@ -133,12 +142,21 @@ impl SealedDriver {
                     self.shared.queue.add(key, Lane::New);
                 }
             }
-            Seen::Deleted(key) => self.forget(&key),
+            Seen::Deleted(key) => self.sealed_gone(&key),
             Seen::Complete(listed) => {
                 let gone = lock(&self.index).sealed_outside(&listed);
-                gone.iter().for_each(|key| self.forget(key));
+                gone.iter().for_each(|key| self.sealed_gone(key));
                 self.complete.send_modify(|complete| complete.0 = true);
             }
+        }
+    }
+
+    fn sealed_gone(&self, key: &ObjectKey) {
+        let uid = lock(&self.index).sealed(key).map(|view| view.uid.clone());
+        self.forget(key);
+        if let Some(uid) = uid.filter(|_| self.options.delete_targets) {
+            lock(&self.gone).insert(key.clone(), uid);
+            self.shared.queue.add(key.clone(), Lane::New);
         }
     }
 
@@ -251,200 +269,6 @@ impl SealedDriver {
         }
         std::future::pending::<()>().await;
     }
-
-    async fn work(&self, guard: &WriteGuard) {
-        while let Some(item) = self.shared.queue.next().await {
-            let done = self.reconcile(&item.key, guard).await;
-            match done {
-                Done::Settled(result) => {
-                    self.shared.metrics.reconcile(KIND, result);
-                    self.shared.queue.forget(&item.key);
-                }
-                Done::Stuck => self.shared.metrics.reconcile(KIND, ReconcileResult::Error),
-                Done::Again => {
-                    self.shared.metrics.reconcile(KIND, ReconcileResult::Error);
-                    self.shared.queue.failed(item.key.clone());
-                }
-            }
-        }
-    }
-
-    async fn reconcile(&self, key: &ObjectKey, guard: &WriteGuard) -> Done {
-        let object = match self.shared.api.object::<SealedSecret>(key).await {
-            Ok(Some(object)) => object,
-            Ok(None) => {
-                self.forget(key);
-                return Done::Settled(ReconcileResult::Unchanged);
-            }
-            Err(error) => {
-                debug!(%error, "cannot read the object");
-                self.shared.metrics.unseal_error(UnsealErrorReason::Fetch, &key.namespace);
-                return Done::Again;
-            }
-        };
-        if object.metadata.deletion_timestamp.is_some() {
-            return Done::Settled(ReconcileResult::Unchanged);
-        }
-        let keys = self.keys.current();
-        let spec = sealed::spec_hash(&object);
-        let known = lock(&self.failed).get(key).cloned();
-        let repeats =
-            known.is_some_and(|known| known.repeats && known.spec == spec && known.keys == keys.version);
-        if repeats && says_failed(&object) {
-            return Done::Stuck; // the same values and the same keys give the same failure
-        }
-        self.shared.metrics.unseal_request();
-        let result = self.bring_about(key, &object, &keys, guard).await;
-        if matches!(&result, Err(Stop::Silent)) {
-            return Done::Again;
-        }
-        self.report(key, &object, result, spec, &keys, guard).await
-    }
-
-    /// Makes the target true. Returns whether it was written.
-    async fn bring_about(
-        &self,
-        key: &ObjectKey,
-        object: &SealedSecret,
-        keys: &Arc<Keys>,
-        guard: &WriteGuard,
-    ) -> Result<bool, Stop> {
-        let proof = lock(&self.proofs).get(key).cloned();
-        if let Some(proof) = &proof
-            && self.is_proved(key, object, proof, keys).await?
-        {
-            return Ok(false);
-        }
-        let hint = proof.as_ref().map(Proof::key).or_else(|| hint_of(object));
-        let opened = self.open(object, keys, hint).await?;
-        let used = opened.key.clone();
-        let made_by_us = proof.as_ref().filter(|proof| Some(&proof.uid) == object.metadata.uid.as_ref());
-        let made_by_us = made_by_us.map(|proof| proof.target.uid.clone());
-        let namespace = self.shared.reader.in_namespace(&key.namespace);
-        let existing = namespace.secret(&key.name).await.map_err(|error| Failure::read(&error))?;
-        let present = existing.as_ref().map(|secret| (secret.duplicate(), version_of(&secret.metadata)));
-        let outcome = sealed::decide(object, opened.secret, existing, made_by_us.as_deref())?;
-        let committed = commit(outcome, &self.shared.api, guard, super::FIELD_MANAGER).await.map_err(
-            |error| match error.kind {
-                CommitErrorKind::Conflict | CommitErrorKind::NotLeader => Stop::Silent,
-                _ => Stop::Failed(Failure::commit(&key.namespace, &key.name, &error)),
-            },
-        )?;
-        let wrote = committed.change.is_some();
-        let proof = match (&committed.change, present) {
-            (Some((change, version)), _) => {
-                Proof::make(object, change.secret(), version.clone(), used.as_ref(), &keys.ring)
-            }
-            (None, Some((secret, version))) => {
-                Proof::make(object, &secret, version, used.as_ref(), &keys.ring)
-            }
-            (None, None) => None,
-        };
-        lock(&self.proofs).set(key, proof);
-        Ok(wrote)
-    }
-
-    /// Compares the target with a proof of the same spec: no RSA.
-    async fn is_proved(
-        &self,
-        key: &ObjectKey,
-        object: &SealedSecret,
-        proof: &Proof,
-        keys: &Arc<Keys>,
-    ) -> Result<bool, Stop> {
-        let uid = object.metadata.uid.as_deref().unwrap_or_default();
-        let target = lock(&self.index).secret(key).map(|secret| secret.version.clone());
-        let spec = sealed::spec_hash(object);
-        if proof.judge(uid, &spec, target.as_ref(), &keys.ring) == InSync::Unknown {
-            return Ok(false);
-        }
-        let secret = self.shared.api.secret(key).await.map_err(|error| Failure::read(&error))?;
-        let Some(secret) = secret else { return Ok(false) };
-        let renewed = proof.renewed(&secret, version_of(&secret.metadata), &keys.ring);
-        let proved = renewed.is_some();
-        if proved {
-            lock(&self.proofs).set(key, renewed);
-        }
-        Ok(proved)
-    }
-
-    async fn open(
-        &self,
-        object: &SealedSecret,
-        keys: &Arc<Keys>,
-        hint: Option<Fingerprint>,
-    ) -> Result<Opened, Failure> {
-        let (object, keys, options) = (object.clone(), Arc::clone(keys), self.options.open);
-        let _permit = self.rsa.acquire().await;
-        let opened =
-            tokio::task::spawn_blocking(move || sealed::open(&object, &keys.ring, hint.as_ref(), options))
-                .await;
-        let opened =
-            opened.unwrap_or_else(|_| Err(Failure::unseal("an internal error occurred while unsealing")));
-        if let Ok(opened) = &opened {
-            self.shared.metrics.rsa_operations(u32::try_from(opened.rsa_operations).unwrap_or(u32::MAX));
-        }
-        opened
-    }
-
-    async fn report(
-        &self,
-        key: &ObjectKey,
-        object: &SealedSecret,
-        result: Result<bool, Stop>,
-        spec: String,
-        keys: &Keys,
-        guard: &WriteGuard,
-    ) -> Done {
-        let wrote = matches!(result, Ok(true));
-        let failure = match result {
-            Err(Stop::Failed(failure)) => Some(failure),
-            _ => None,
-        };
-        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let report = sealed::report(object, failure.as_ref().map_or(Ok(()), Err), wrote, &now);
-        self.count(key, object, failure.as_ref());
-        let mut status_written = true;
-        if let Some(status) = report.status.filter(|_| self.options.update_status) {
-            status_written = self.shared.write_status(object, &status, guard).await;
-        }
-        if !status_written {
-            self.shared.metrics.unseal_error(UnsealErrorReason::Status, &key.namespace);
-        }
-        if let Some(event) = report.event {
-            self.shared.say(object, &event);
-        }
-        match failure {
-            None => {
-                lock(&self.failed).remove(key);
-                let result = if wrote { ReconcileResult::Written } else { ReconcileResult::Unchanged };
-                if status_written { Done::Settled(result) } else { Done::Again }
-            }
-            Some(failure) => {
-                // The same values and keys give the same failure; everything else is tried again, ever more slowly.
-                let repeats = failure.reason == FailureReason::Unseal && failure.retry == Retry::OnChange;
-                let failed = Failed { spec, keys: keys.version, reason: failure.reason, repeats };
-                lock(&self.failed).insert(key.clone(), failed);
-                let waits = repeats && status_written && self.keys.current().version == keys.version;
-                if waits { Done::Stuck } else { Done::Again }
-            }
-        }
-    }
-
-    fn count(&self, key: &ObjectKey, object: &SealedSecret, failure: Option<&Failure>) {
-        let value = if failure.is_none() { ConditionValue::True } else { ConditionValue::False };
-        self.shared.metrics.condition(&key.namespace, &key.name, "Synced", instance_of(object), value);
-        if let Some(failure) = failure {
-            let reason = match failure.reason {
-                FailureReason::Fetch => UnsealErrorReason::Fetch,
-                FailureReason::Unmanaged => UnsealErrorReason::Unmanaged,
-                FailureReason::Unseal => UnsealErrorReason::Unseal,
-                FailureReason::Update => UnsealErrorReason::Update,
-            };
-            self.shared.metrics.unseal_error(reason, &key.namespace);
-            warn!(object = %key, reason = ?failure.reason, problem = failure.message, "not unsealed");
-        }
-    }
 }
 
 impl Term for SealedDriver {
@@ -462,43 +286,8 @@ impl Term for SealedDriver {
             _ = futures::future::join_all(workers) => {}
             () = self.save_shards(&mut store, guard) => {}
             () = self.follow_keys() => {}
+            () = self.keys.renew(guard) => {}
         }
         store.save(&self.proofs).await;
-    }
-}
-
-/// Why making the target true stopped.
-enum Stop {
-    /// It failed, and the status says so.
-    Failed(Failure),
-    /// Somebody else was faster, or leads: read again, say nothing.
-    Silent,
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
-/// Returns whether the stored status says that this very generation has failed.
-fn says_failed(object: &SealedSecret) -> bool {
-    object.status.as_ref().is_some_and(|status| {
-        status.observed_generation == object.metadata.generation
-            && status
-                .conditions
-                .iter()
-                .any(|condition| condition.type_ == SYNCED && condition.status == "False")
-    })
-}
-
-fn hint_of(object: &SealedSecret) -> Option<Fingerprint> {
-    object.metadata.annotations().get(HINT_ANNOTATION).map(|text| Fingerprint::from_text(text))
-}
-
-fn version_of(metadata: &Metadata) -> TargetVersion {
-    TargetVersion {
-        uid: metadata.uid.clone().unwrap_or_default(),
-        resource_version: metadata.resource_version.clone().unwrap_or_default(),
     }
 }

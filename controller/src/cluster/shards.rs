@@ -9,7 +9,7 @@ use aws_lc_rs::digest;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
 use kube::{Client, ResourceExt};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::lock;
 use crate::object::ObjectKey;
@@ -85,12 +85,14 @@ fn shard_of(key: &ObjectKey) -> u8 {
 pub struct ShardStore {
     api: Api<ConfigMap>,
     stored: HashMap<String, ConfigMap>,
+    /// The rights for ConfigMaps are missing: as under upstream's manifests.
+    forbidden: bool,
 }
 
 impl ShardStore {
     /// Makes a store in the controller's namespace.
     pub fn new(client: Client, namespace: &str) -> Self {
-        Self { api: Api::namespaced(client, namespace), stored: HashMap::new() }
+        Self { api: Api::namespaced(client, namespace), stored: HashMap::new(), forbidden: false }
     }
 
     /// Reads every shard. What cannot be read is a full pass, with a line in the log.
@@ -99,6 +101,11 @@ impl ShardStore {
         let selector = ListParams::default().labels(&format!("{LABEL}={KIND}"));
         let list = match self.api.list(&selector).await {
             Ok(list) => list,
+            Err(kube::Error::Api(status)) if status.is_forbidden() => {
+                self.forbidden = true;
+                info!("no right to keep state in ConfigMaps; every start checks every object once");
+                return proofs;
+            }
             Err(error) => {
                 warn!(%error, "cannot read the state shards (ConfigMaps); every object is checked once");
                 return proofs;
@@ -124,6 +131,9 @@ impl ShardStore {
 
     /// Writes what changed. A failure is logged and written again with the next change.
     pub async fn save(&mut self, proofs: &std::sync::Mutex<Proofs>) {
+        if self.forbidden {
+            return;
+        }
         let dirty = lock(proofs).take_dirty();
         for (number, text) in dirty {
             if let Err(error) = self.write(number, text).await {

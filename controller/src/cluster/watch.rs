@@ -42,6 +42,7 @@ pub enum Namespaces {
 pub fn objects<T: CustomResource + Send + 'static>(
     client: &Client,
     namespaces: &Namespaces,
+    labels: Option<&str>,
 ) -> BoxStream<'static, Seen<T>> {
     let resource =
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(T::GROUP, T::VERSION, T::KIND), T::PLURAL);
@@ -51,7 +52,8 @@ pub fn objects<T: CustomResource + Send + 'static>(
             names.iter().map(|name| Api::namespaced_with(client.clone(), name, &resource)).collect()
         }
     };
-    let streams = apis.into_iter().map(|api| watcher(api, config(None)).boxed()).collect();
+    let config = config(labels);
+    let streams = apis.into_iter().map(|api| watcher(api, config.clone()).boxed()).collect();
     merge(streams, T::KIND, |object: DynamicObject| convert(&object))
 }
 
@@ -101,15 +103,25 @@ where
         .enumerate()
         .map(|(number, stream)| stream.default_backoff().map(move |event| (number, event)).boxed());
     let merged: SelectAll<_> = futures::stream::select_all(numbered);
-    let mut state = Merge { listed: vec![HashSet::new(); total], complete: vec![false; total] };
+    let mut state = Merge { parts: (0..total).map(|_| Part::default()).collect(), told: false };
     merged
         .flat_map(move |(number, event)| futures::stream::iter(state.take(number, event, kind, convert)))
         .boxed()
 }
 
+/// What the watches of several namespaces have shown, put together.
 struct Merge {
-    listed: Vec<HashSet<ObjectKey>>,
-    complete: Vec<bool>,
+    parts: Vec<Part>,
+    told: bool,
+}
+
+/// One namespace, or all of them as one.
+#[derive(Default)]
+struct Part {
+    known: HashSet<ObjectKey>,
+    /// A list in progress; `known` holds until it is complete.
+    listing: Option<HashSet<ObjectKey>>,
+    complete: bool,
 }
 
 impl Merge {
@@ -124,41 +136,56 @@ impl Merge {
             let key = key_of(&object);
             convert(object).map(|object| Seen::Applied(key, object))
         };
+        let part = &mut self.parts[number];
         match event {
             Ok(watcher::Event::Init) => {
-                self.listed[number].clear();
+                part.listing = Some(HashSet::new());
                 Vec::new()
             }
             Ok(watcher::Event::InitApply(object)) => {
-                self.listed[number].insert(key_of(&object));
+                part.listing.get_or_insert_default().insert(key_of(&object));
                 applied(object).into_iter().collect()
             }
             Ok(watcher::Event::InitDone) => {
-                self.complete[number] = true;
-                self.all_listed().map(Seen::Complete).into_iter().collect()
+                part.known = part.listing.take().unwrap_or_default();
+                part.complete = true;
+                self.all_known().map(Seen::Complete).into_iter().collect()
             }
             Ok(watcher::Event::Apply(object)) => {
-                self.listed[number].insert(key_of(&object));
+                part.known.insert(key_of(&object));
                 applied(object).into_iter().collect()
             }
             Ok(watcher::Event::Delete(object)) => {
                 let key = key_of(&object);
-                self.listed[number].remove(&key);
+                part.known.remove(&key);
                 vec![Seen::Deleted(key)]
             }
             Err(error) => {
                 // Only the kind of error: its text may quote what was received.
                 warn!(kind, cause = cause_of(&error), "a watch broke off and is started again");
-                Vec::new()
+                self.go_on_without(number, &error).map(Seen::Complete).into_iter().collect()
             }
         }
     }
 
-    fn all_listed(&self) -> Option<HashSet<ObjectKey>> {
-        self.complete
-            .iter()
-            .all(|complete| *complete)
-            .then(|| self.listed.iter().flatten().cloned().collect())
+    /// A namespace that may not be listed (yet) must not keep the others waiting; what it holds comes when it may.
+    fn go_on_without(&mut self, number: usize, error: &watcher::Error) -> Option<HashSet<ObjectKey>> {
+        let refused = match error {
+            watcher::Error::InitialListFailed(kube::Error::Api(status))
+            | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => matches!(status.code, 403 | 404),
+            _ => false,
+        };
+        if !refused || self.parts.len() == 1 || self.parts[number].complete {
+            return None;
+        }
+        self.parts[number].complete = true;
+        if self.told { None } else { self.all_known() }
+    }
+
+    fn all_known(&mut self) -> Option<HashSet<ObjectKey>> {
+        let all = self.parts.iter().all(|part| part.complete);
+        self.told |= all;
+        all.then(|| self.parts.iter().flat_map(|part| &part.known).cloned().collect())
     }
 }
 
@@ -179,5 +206,81 @@ fn cause_of(error: &watcher::Error) -> String {
         | watcher::Error::WatchFailed(error) => api(error),
         watcher::Error::WatchError(status) => format!("{} {}", status.code, status.message),
         _ => "the API server sent no resourceVersion".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Event = watcher::Event<PartialObjectMeta<Secret>>;
+
+    fn secret(namespace: &str) -> PartialObjectMeta<Secret> {
+        let mut secret = PartialObjectMeta::<Secret>::default();
+        secret.metadata.namespace = Some(namespace.to_owned());
+        secret.metadata.name = Some("x".to_owned());
+        secret
+    }
+
+    fn refusal(code: u16) -> watcher::Error {
+        watcher::Error::InitialListFailed(kube::Error::Api(Box::new(
+            kube::core::Status::failure("no", "Forbidden").with_code(code),
+        )))
+    }
+
+    fn feed(state: &mut Merge, number: usize, event: watcher::Result<Event>) -> Option<Vec<String>> {
+        let seen = state.take(number, event, "Secret", |object| Some(object.metadata.name));
+        seen.into_iter().find_map(|seen| match seen {
+            Seen::Complete(keys) => {
+                let mut keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+                keys.sort();
+                Some(keys)
+            }
+            _ => None,
+        })
+    }
+
+    fn state(parts: usize) -> Merge {
+        Merge { parts: (0..parts).map(|_| Part::default()).collect(), told: false }
+    }
+
+    /// A namespace that is being listed again still has what it had.
+    #[test]
+    fn a_list_in_progress_takes_nothing_away() {
+        let mut state = state(2);
+        for (number, namespace) in [(0, "a"), (1, "b")] {
+            assert_eq!(feed(&mut state, number, Ok(Event::Init)), None);
+            assert_eq!(feed(&mut state, number, Ok(Event::InitApply(secret(namespace)))), None);
+            let complete = feed(&mut state, number, Ok(Event::InitDone));
+            assert_eq!(complete.is_some(), number == 1);
+        }
+        feed(&mut state, 0, Ok(Event::Init));
+        feed(&mut state, 1, Ok(Event::Init));
+        feed(&mut state, 1, Ok(Event::InitApply(secret("b"))));
+        assert_eq!(feed(&mut state, 1, Ok(Event::InitDone)).unwrap(), ["a/x", "b/x"]);
+        assert_eq!(feed(&mut state, 0, Ok(Event::InitDone)).unwrap(), ["b/x"], "now it is known to be gone");
+    }
+
+    /// B6 F14: the rights of one namespace are missing.
+    #[test]
+    fn a_namespace_without_rights_keeps_no_other_waiting() {
+        let mut state = state(2);
+        feed(&mut state, 0, Ok(Event::Init));
+        feed(&mut state, 0, Ok(Event::InitApply(secret("a"))));
+        assert_eq!(feed(&mut state, 0, Ok(Event::InitDone)), None);
+        feed(&mut state, 1, Ok(Event::Init));
+        assert_eq!(feed(&mut state, 1, Err(refusal(500))), None, "that will pass");
+        assert_eq!(feed(&mut state, 1, Err(refusal(403))).unwrap(), ["a/x"]);
+        assert_eq!(feed(&mut state, 1, Err(refusal(403))), None, "told once");
+        feed(&mut state, 1, Ok(Event::Init));
+        feed(&mut state, 1, Ok(Event::InitApply(secret("b"))));
+        assert_eq!(feed(&mut state, 1, Ok(Event::InitDone)).unwrap(), ["a/x", "b/x"]);
+    }
+
+    #[test]
+    fn without_the_right_to_anything_nothing_is_complete() {
+        let mut state = state(1);
+        feed(&mut state, 0, Ok(Event::Init));
+        assert_eq!(feed(&mut state, 0, Err(refusal(403))), None);
     }
 }

@@ -93,15 +93,8 @@ impl Directory {
     /// # Errors
     /// Returns the first file that cannot be read or parsed, and the limit that is passed.
     pub fn load(path: &Path) -> Result<Self, DirectoryError> {
-        let mut files = Vec::new();
-        let metadata = std::fs::metadata(path).map_err(|source| io(path, source))?;
-        if metadata.is_dir() {
-            walk(path, 0, &mut files)?;
-        } else {
-            files.push(path.to_owned());
-        }
         let mut directory = Self::default();
-        for file in files {
+        for file in files(path)? {
             let text = read(&file)?;
             let name =
                 file.strip_prefix(path).ok().filter(|name| !name.as_os_str().is_empty()).unwrap_or(&file);
@@ -144,6 +137,22 @@ impl Directory {
         }
         self.manifests.push(Manifest { file: file.to_owned(), line: root.line, root });
     }
+}
+
+/// Returns every `*.yaml`, `*.yml` and `*.json` below a folder, in order, or the one file itself. Hidden entries and
+/// symbolic links are passed over.
+///
+/// # Errors
+/// Returns the first folder that cannot be read, and the limit that is passed.
+pub fn files(path: &Path) -> Result<Vec<PathBuf>, DirectoryError> {
+    let metadata = std::fs::metadata(path).map_err(|source| io(path, source))?;
+    let mut files = Vec::new();
+    if metadata.is_dir() {
+        walk(path, 0, &mut files)?;
+    } else {
+        files.push(path.to_owned());
+    }
+    Ok(files)
 }
 
 fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), DirectoryError> {

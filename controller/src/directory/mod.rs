@@ -9,5 +9,5 @@ mod load;
 mod reader;
 mod render;
 
-pub use load::{Directory, DirectoryError, MAX_DEPTH, MAX_FILE_BYTES, MAX_FILES, Manifest};
+pub use load::{Directory, DirectoryError, MAX_DEPTH, MAX_FILE_BYTES, MAX_FILES, Manifest, files};
 pub use render::{Problem, RenderOptions, Rendered, RenderedSecret, render};

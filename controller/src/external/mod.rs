@@ -75,13 +75,13 @@ pub async fn reconcile(
     let existing = objects.secret(target_name(external)).await.map_err(|error| Failure::read(&error))?;
     let due = due(external, now)?;
     if due != Due::Now && existing.as_ref().is_some_and(target::is_valid) {
-        let outcome = Outcome { changes: Vec::new(), again: due.wait() };
+        let outcome = Outcome { again: due.wait(), ..Outcome::nothing() };
         return Ok(Decision { outcome, fetched: Fetched::NotDue });
     }
     let values = data::fetch(external, reader, objects.as_ref()).await?;
     let again = refresh::interval(external)?;
     if values.is_empty() {
-        return Ok(Decision { outcome: Outcome { changes: Vec::new(), again }, fetched: Fetched::Empty });
+        return Ok(Decision { outcome: Outcome { again, ..Outcome::nothing() }, fetched: Fetched::Empty });
     }
     let content = if target::is_frozen(external, existing.as_ref()) && renders(external) {
         Content::unchanged(existing.as_ref())
@@ -92,7 +92,7 @@ pub async fn reconcile(
         }
     };
     let changes = target::decide(external, content, existing)?.into_iter().collect();
-    Ok(Decision { outcome: Outcome { changes, again }, fetched: Fetched::Values })
+    Ok(Decision { outcome: Outcome { changes, again, kept: None }, fetched: Fetched::Values })
 }
 
 /// Returns whether an object has templates to render.

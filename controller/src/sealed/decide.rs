@@ -26,7 +26,7 @@ pub fn decide(
     }
     let next = merged(&existing, wanted, ownership);
     if next.same_content(&existing) {
-        Ok(Outcome::nothing())
+        Ok(Outcome::kept(existing))
     } else {
         Ok(Outcome::one(Change::Replace(next)))
     }

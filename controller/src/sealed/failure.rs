@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sealops_crds::sealed_secret as names;
+
 use crate::object::ReadError;
 use crate::outcome::{CommitError, CommitErrorKind, Event, Retry};
 
@@ -12,6 +14,8 @@ pub struct Failure {
     pub reason: FailureReason,
     /// Text of the `Synced` condition.
     pub message: String,
+    /// What to do about it; in the conditions that upstream does not have.
+    pub advice: Option<String>,
     /// The event, if this failure is worth one.
     pub event: Option<Event>,
     /// Whether trying again can help.
@@ -40,7 +44,19 @@ impl Failure {
     pub fn unseal(message: impl Into<String>) -> Self {
         let message = message.into();
         let event = Event::warning(UNSEAL_EVENT, format!("Failed to unseal: {message}"));
-        Self { reason: FailureReason::Unseal, message, event: Some(event), retry: Retry::OnChange }
+        Self {
+            reason: FailureReason::Unseal,
+            message,
+            advice: None,
+            event: Some(event),
+            retry: Retry::OnChange,
+        }
+    }
+
+    /// Adds what to do about it, if that is not said yet.
+    pub fn advising(mut self, advice: Option<String>) -> Self {
+        self.advice = self.advice.or(advice);
+        self
     }
 
     /// Groups the failures of single entries by their text: `text (entry, entry)`, one line each, sorted.
@@ -65,6 +81,10 @@ impl Failure {
         Self {
             reason: FailureReason::Unmanaged,
             message: format!("failed update: {text}"),
+            advice: Some(format!(
+                "delete the Secret, or let the controller have it: kubectl annotate secret {name} {}=true",
+                names::MANAGED
+            )),
             event: Some(Event::warning(UPDATE_EVENT, text)),
             retry: Retry::OnChange,
         }
@@ -74,7 +94,13 @@ impl Failure {
     pub fn read(error: &ReadError) -> Self {
         let message = error.to_string();
         let event = Event::warning(UPDATE_EVENT, message.clone());
-        Self { reason: FailureReason::Update, message, event: Some(event), retry: Retry::Backoff }
+        Self {
+            reason: FailureReason::Update,
+            message,
+            advice: None,
+            event: Some(event),
+            retry: Retry::Backoff,
+        }
     }
 
     /// Returns the failure that the Secret could not be written.
@@ -90,6 +116,11 @@ impl Failure {
             CommitErrorKind::Conflict | CommitErrorKind::NotLeader => None,
         };
         let retry = if error.kind == CommitErrorKind::Immutable { Retry::OnChange } else { Retry::Backoff };
-        Self { reason: FailureReason::Update, message: error.message.clone(), event, retry }
+        let advice = match error.kind {
+            CommitErrorKind::Immutable => Some("delete the Secret; the controller makes it anew".to_owned()),
+            CommitErrorKind::Refused => Some("mend what the API server names; it is tried again".to_owned()),
+            _ => None,
+        };
+        Self { reason: FailureReason::Update, message: error.message.clone(), advice, event, retry }
     }
 }

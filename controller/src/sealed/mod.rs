@@ -13,13 +13,15 @@ mod keys;
 mod open;
 mod proof;
 mod report;
+mod rotate;
 
 pub use decide::decide;
 pub use failure::{Failure, FailureReason};
 pub use keys::{KEY_TYPE, KeyOrder, KeySecretError, key_secret, read_key_secret};
 pub use open::{OpenOptions, Opened, open, scope_of};
 pub use proof::{InSync, Proof, TargetVersion, spec_hash};
-pub use report::{Report, report};
+pub use report::{Progress, Report, report, says_failed, says_synced};
+pub use rotate::{Body, RotateError};
 
 use sealops_crds::SealedSecret;
 

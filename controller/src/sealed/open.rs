@@ -18,11 +18,24 @@ pub struct OpenOptions {
     pub accept_v1_data: bool,
     /// What templates may use.
     pub templates: TemplateOptions,
+    /// Whether Secrets may be made whose type turns them into credentials of the cluster itself (CVE-2026-42876).
+    pub allow_token_secrets: bool,
 }
+
+/// Types that the control plane turns into, or takes for, credentials. Whoever may create a SealedSecret but no Secret
+/// would get a token of any ServiceAccount, or let a node join.
+const TOKEN_TYPES: [&str; 2] = ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token"];
+/// RSA private operations that one object may spend on values that do not open. A value that opens costs nothing of
+/// it, however many there are.
+const MAX_WASTED_RSA_OPERATIONS: usize = 256;
+/// Upstream's text for `--accept-deprecated-v1-data=false`.
+pub(super) const V1_REFUSED: &str =
+    "using deprecated 'data' field, use 'encryptedData' or flip the feature flag";
+const NOT_TRIED: &str = "not tried, since too many other values of this object do not open";
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { accept_v1_data: true, templates: TemplateOptions::default() }
+        Self { accept_v1_data: true, templates: TemplateOptions::default(), allow_token_secrets: false }
     }
 }
 
@@ -64,29 +77,42 @@ pub fn open(
         return Err(Failure::unseal("the object has no name or no namespace"));
     };
     let label = Label::for_secret(scope_of(metadata.annotations()), namespace, name);
-    let mut opener = Opener { keys, label, key: hint.cloned(), used: None, rsa_operations: 0 };
-    let mut secret = match &sealed.spec.data {
-        Some(data) => old_format(sealed, data, &mut opener, options)?,
-        None => current_format(sealed, &mut opener, options.templates)?,
+    let mut opener = Opener::new(keys, label, hint);
+    let opened = match &sealed.spec.data {
+        Some(data) => old_format(sealed, data, &mut opener, options),
+        None => current_format(sealed, &mut opener, options.templates),
     };
+    let mut secret = opened.map_err(|failure| failure.advising(advice(sealed, &opener)))?;
+    check_type(&secret, options)?;
     secret.metadata.name = Some(name.to_owned());
     secret.metadata.namespace = Some(namespace.to_owned());
     secret.metadata.owner_references = owner(sealed).into_iter().collect();
     Ok(Opened { secret, key: opener.used, rsa_operations: opener.rsa_operations })
 }
 
-struct Opener<'a> {
+/// Opens the values of one object, one after the other.
+pub(super) struct Opener<'a> {
     keys: &'a SealingKeyRing,
     label: Label,
     /// Tried first: the hint, then whatever opened the value before.
     key: Option<Fingerprint>,
     used: Option<Fingerprint>,
     rsa_operations: usize,
+    wasted: usize,
+    /// The first value that no key opens.
+    unopened: Option<Plaintext>,
 }
 
-impl Opener<'_> {
-    fn value(&mut self, text: &str) -> Result<Plaintext, String> {
+impl<'a> Opener<'a> {
+    pub(super) fn new(keys: &'a SealingKeyRing, label: Label, hint: Option<&Fingerprint>) -> Self {
+        Self { keys, label, key: hint.cloned(), used: None, rsa_operations: 0, wasted: 0, unopened: None }
+    }
+
+    pub(super) fn value(&mut self, text: &str) -> Result<Plaintext, String> {
         let sealed = base64::decode(text.as_bytes()).map_err(|error| error.to_string())?;
+        if self.wasted >= MAX_WASTED_RSA_OPERATIONS {
+            return Err(NOT_TRIED.to_owned());
+        }
         match self.keys.unseal(&self.label, sealed.expose(), self.key.as_ref()) {
             Ok(unsealed) => {
                 self.rsa_operations += unsealed.rsa_operations;
@@ -96,9 +122,48 @@ impl Opener<'_> {
             }
             Err(error) => {
                 self.rsa_operations += error.rsa_operations;
+                self.wasted += error.rsa_operations.max(1);
+                self.unopened.get_or_insert(sealed);
                 Err(error.to_string())
             }
         }
+    }
+
+    /// Returns whether the first value that does not open would under another label.
+    fn would_open(&self, label: &Label) -> bool {
+        self.unopened.as_ref().is_some_and(|sealed| self.keys.unseal(label, sealed.expose(), None).is_ok())
+    }
+}
+
+/// Says what to do about values that do not open. A wrong label looks like a wrong key, so the object's other two
+/// scopes are tried with one value: two more operations a key, on the way to a failure only.
+fn advice(sealed: &SealedSecret, opener: &Opener<'_>) -> Option<String> {
+    let metadata = &sealed.metadata;
+    let (namespace, name) = (metadata.namespace.as_deref()?, metadata.name.as_deref()?);
+    opener.unopened.as_ref()?;
+    let own = scope_of(metadata.annotations());
+    let other = Scope::ALL
+        .into_iter()
+        .filter(|scope| *scope != own)
+        .find(|scope| opener.would_open(&Label::for_secret(*scope, namespace, name)));
+    Some(match other {
+        Some(scope) => format!(
+            "the value was sealed with the scope {scope}, the object says {own}: give the SealedSecret the annotations of that scope, or seal again"
+        ),
+        None => format!(
+            "seal it again for this cluster, for the name {name:?} in the namespace {namespace:?} (scope {own}), with the certificate of `kubeseal --fetch-cert`, or restore the sealing key that it was sealed for"
+        ),
+    })
+}
+
+/// Refuses the types of [`TOKEN_TYPES`].
+fn check_type(secret: &SecretObject, options: OpenOptions) -> Result<(), Failure> {
+    match secret.type_.as_deref().filter(|type_| TOKEN_TYPES.contains(type_)) {
+        Some(type_) if !options.allow_token_secrets => Err(Failure::unseal(format!(
+            "the type {type_} makes a credential of the cluster itself and is refused"
+        ))
+        .advising(Some("use another type, or start the controller with --allow-token-secrets".to_owned()))),
+        _ => Ok(()),
     }
 }
 
@@ -174,9 +239,7 @@ fn old_format(
         ));
     }
     if !options.accept_v1_data {
-        return Err(Failure::unseal(
-            "using deprecated 'data' field, use 'encryptedData' or flip the feature flag",
-        ));
+        return Err(Failure::unseal(V1_REFUSED));
     }
     let text = opener.value(data).map_err(Failure::unseal)?;
     let broken = || Failure::unseal("the sealed value is not one Secret in JSON or YAML");

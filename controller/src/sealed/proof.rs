@@ -65,9 +65,10 @@ pub fn spec_hash(sealed: &SealedSecret) -> String {
 }
 
 impl Proof {
-    /// Makes the proof for a Secret that was just written or found right. `None` without a usable key.
+    /// Makes the proof for a Secret that was just written or found right, from the object and its [`spec_hash`]. `None`
+    /// without a usable key.
     pub fn make(
-        sealed: &SealedSecret,
+        sealed: (&SealedSecret, &str),
         secret: &SecretObject,
         target: TargetVersion,
         key: Option<&Fingerprint>,
@@ -76,8 +77,8 @@ impl Proof {
         let key = key.or_else(|| keys.newest().map(|key| key.fingerprint()))?;
         let mac_key = keys.by_fingerprint(key)?.derive_mac_key(PURPOSE);
         let mut proof = Self {
-            uid: sealed.metadata.uid.clone()?,
-            spec: spec_hash(sealed),
+            uid: sealed.0.metadata.uid.clone()?,
+            spec: sealed.1.to_owned(),
             target,
             key: key.as_str().to_owned(),
             content: String::new(),

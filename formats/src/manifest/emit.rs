@@ -167,6 +167,22 @@ fn yaml_text(out: &mut Plaintext, text: &Plaintext, depth: usize) {
     }
 }
 
+/// Returns a text that is no secret as one YAML word, on one line; `in_brackets` for a place inside `{}` or `[]`.
+pub(super) fn yaml_word(words: &str, in_brackets: bool) -> String {
+    let mut out = Plaintext::default();
+    let breaks_out = in_brackets && words.contains([',', '[', ']', '{', '}']);
+    match style_of(words) {
+        Style::Plain if !breaks_out => out.push(words.as_bytes()),
+        Style::Single | Style::Plain => {
+            out.push(b"'");
+            out.push(words.replace('\'', "''").as_bytes());
+            out.push(b"'");
+        }
+        Style::Double | Style::Block => yaml_double(&mut out, words),
+    }
+    out.expose_str().unwrap_or_default().to_owned()
+}
+
 /// Double-quoted, with the escapes of go-yaml.
 fn yaml_double(out: &mut Plaintext, words: &str) {
     out.push(b"\"");

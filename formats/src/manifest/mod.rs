@@ -3,12 +3,14 @@
 //! ```text
 //!   bytes ──parse──► Document { root: Node, warnings } ──Node::read::<T>()──► T        (serde; errors say where)
 //!   Node  ──to_yaml / to_json──► Plaintext
+//!   bytes ──Source::parse──► Source ──apply(edits)──► Plaintext, the same text but for the values that change
 //! ```
 //!
 //! Scalars follow the rules of `sigs.k8s.io/yaml` 1.6 (YAML 1.1 words such as `yes`, octal numbers, …), because the
 //! tools that we replace and the API server's clients read manifests that way.
 
 mod de;
+mod edit;
 mod emit;
 mod json;
 mod node;
@@ -16,6 +18,7 @@ mod scalar;
 mod yaml;
 
 pub use de::ReadError;
+pub use edit::{Edit, EditError, Source, Syntax};
 pub use emit::{to_json, to_yaml};
 pub use node::{Document, Node, ScalarKind, Value, Warning, WarningKind};
 

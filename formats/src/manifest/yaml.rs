@@ -137,16 +137,8 @@ impl<'input> Builder<'input> {
         let Event::Scalar(text, style, _, tag) = event else {
             return Err(fail(span, "a key must be a word, not a list, map or alias"));
         };
-        if text == "<<" && style == ScalarStyle::Plain {
-            return Ok((text.into_owned(), true));
-        }
-        if style != ScalarStyle::Plain || tag.is_some() {
-            return Ok((text.into_owned(), false));
-        }
-        match resolve(&text) {
-            Resolved::Null => Ok(("null".to_owned(), false)),
-            Resolved::Scalar(_, canonical) => Ok((canonical, false)),
-        }
+        let is_merge = text == "<<" && style == ScalarStyle::Plain;
+        Ok((key_text(&text, style, tag.is_some()), is_merge))
     }
 
     fn scalar(
@@ -188,6 +180,17 @@ impl<'input> Builder<'input> {
     }
 }
 
+/// Returns a key in the form that Kubernetes gives it.
+pub(super) fn key_text(text: &str, style: ScalarStyle, is_tagged: bool) -> String {
+    if style != ScalarStyle::Plain || is_tagged || text == "<<" {
+        return text.to_owned();
+    }
+    match resolve(text) {
+        Resolved::Null => "null".to_owned(),
+        Resolved::Scalar(_, canonical) => canonical,
+    }
+}
+
 fn merge(into: &mut Entries, value: Node, span: Span) -> Result<(), ParseError> {
     match value.value {
         Value::Map(entries) => {
@@ -215,12 +218,12 @@ fn line(span: Span) -> usize {
     span.start.line()
 }
 
-fn fail(span: Span, problem: &str) -> ParseError {
+pub(super) fn fail(span: Span, problem: &str) -> ParseError {
     ParseError::Syntax { line: line(span), column: span.start.col() + 1, problem: problem.to_owned() }
 }
 
 /// Keeps the category of a scanner error and drops its words, which may quote the text.
-fn syntax(error: &ScanError) -> ParseError {
+pub(super) fn syntax(error: &ScanError) -> ParseError {
     let kind = format!("{:?}", error.kind());
     let name: String = kind.chars().take_while(char::is_ascii_alphanumeric).collect();
     let mut problem = String::new();

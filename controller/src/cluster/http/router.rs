@@ -7,6 +7,9 @@ use futures::future::BoxFuture;
 use http_body_util::Full;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
+
+use super::limit::Admission;
 
 /// A request whose body, if its route wants one, has been read.
 pub type Request = hyper::Request<Bytes>;
@@ -19,9 +22,12 @@ pub struct Router {
     routes: BTreeMap<&'static str, Route>,
 }
 
+type Gate = Box<dyn Fn(&Parts) -> Admission + Send + Sync>;
+
 /// What answers the requests for one path.
 pub struct Route {
     handler: Box<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>,
+    gate: Option<Gate>,
     pub(super) body: Body,
     pub(super) measure: Measure,
 }
@@ -65,7 +71,7 @@ impl Route {
         F: Future<Output = Response> + Send + 'static,
     {
         let handler = Box::new(move |request| Box::pin(handler(request)) as BoxFuture<'static, Response>);
-        Self { handler, body: Body::Ignore, measure: Measure::No }
+        Self { handler, gate: None, body: Body::Ignore, measure: Measure::No }
     }
 
     /// Reads the body, within the server's limit, before the handler is called.
@@ -78,6 +84,16 @@ impl Route {
     #[must_use]
     pub fn measured(self) -> Self {
         Self { measure: Measure::Yes, ..self }
+    }
+
+    /// Asks before each request, and before its body is read, whether it may go on.
+    #[must_use]
+    pub fn limited(self, gate: impl Fn(&Parts) -> Admission + Send + Sync + 'static) -> Self {
+        Self { gate: Some(Box::new(gate)), ..self }
+    }
+
+    pub(super) fn admit(&self, request: &Parts) -> Option<Admission> {
+        self.gate.as_ref().map(|gate| gate(request))
     }
 
     pub(super) async fn answer(&self, request: Request) -> Response {

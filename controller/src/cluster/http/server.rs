@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
+use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -16,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
+use super::limit::{Admission, Peer};
 use super::router::{Body, Measure, Request, Response, Route, Router, text};
 use crate::cluster::metrics::Metrics;
 
@@ -26,6 +28,8 @@ pub struct Limits {
     pub connections: usize,
     /// From the first moment of a connection, or the end of the last request, to the end of the next headers.
     pub headers: Duration,
+    /// For reading a body.
+    pub body: Duration,
     /// From the headers to the answer, reading the body included.
     pub request: Duration,
     /// After this, a connection is closed at the end of its request; a request time later, at once.
@@ -38,12 +42,22 @@ pub struct Limits {
     pub grace: Duration,
 }
 
+impl Limits {
+    /// Takes the times that upstream's flags `--read-timeout` and `--write-timeout` give. Headers get ten seconds at
+    /// most, whatever the flag says.
+    #[must_use]
+    pub fn with_timeouts(self, read: Duration, write: Duration) -> Self {
+        Self { headers: self.headers.min(read), body: read, request: write, ..self }
+    }
+}
+
 impl Default for Limits {
     /// The times are upstream's (`--read-timeout`, `--write-timeout`) where it has any.
     fn default() -> Self {
         Self {
             connections: MAX_CONNECTIONS,
             headers: Duration::from_secs(10),
+            body: Duration::from_secs(120),
             request: Duration::from_secs(120),
             connection_age: Duration::from_secs(300),
             body_bytes: MAX_BODY_BYTES,
@@ -81,8 +95,8 @@ pub async fn serve(
             // Keeps the set from growing.
             Some(_) = connections.join_next() => continue,
         };
-        if let Some((stream, permit)) = accepted {
-            connections.spawn(Arc::clone(&server).connection(stream, permit));
+        if let Some((stream, peer, permit)) = accepted {
+            connections.spawn(Arc::clone(&server).connection(stream, peer, permit));
         }
     }
     drop(listener);
@@ -96,10 +110,10 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, permit)),
+        Ok((stream, address)) => Some((stream, Peer(address.ip()), permit)),
         Err(error) => {
             // Such as too many open files: it passes, but not at once.
             warn!(%error, "cannot accept a connection");
@@ -110,9 +124,10 @@ async fn accept(
 }
 
 impl Server {
-    async fn connection(self: Arc<Self>, stream: TcpStream, _permit: OwnedSemaphorePermit) {
+    async fn connection(self: Arc<Self>, stream: TcpStream, peer: Peer, _permit: OwnedSemaphorePermit) {
         let server = Arc::clone(&self);
-        let service = service_fn(move |request| {
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(peer);
             let server = Arc::clone(&server);
             async move { Ok::<_, Infallible>(server.measure(request).await) }
         });
@@ -159,6 +174,17 @@ impl Server {
 
     async fn answer(&self, route: &Route, request: hyper::Request<Incoming>) -> Response {
         let (parts, body) = request.into_parts();
+        let admission = route.admit(&parts);
+        let mut response = if admission.is_some_and(|admission| admission.refused) {
+            text(429, "limit exceeded\n")
+        } else {
+            self.admitted(route, parts, body).await
+        };
+        response.headers_mut().extend(admission.into_iter().flat_map(Admission::headers));
+        response
+    }
+
+    async fn admitted(&self, route: &Route, parts: Parts, body: Incoming) -> Response {
         if route.body == Body::Ignore {
             return route.answer(Request::from_parts(parts, Bytes::new())).await;
         }
@@ -166,10 +192,10 @@ impl Server {
             return text(413, "request body too large\n");
         }
         let Ok(_slot) = self.bodies.acquire().await else { return text(503, "shutting down\n") };
-        match Limited::new(body, self.limits.body_bytes).collect().await {
-            Ok(body) => route.answer(Request::from_parts(parts, body.to_bytes())).await,
-            Err(error) if error.is::<LengthLimitError>() => text(413, "request body too large\n"),
-            Err(_) => text(400, "cannot read the request body\n"),
+        match timeout(self.limits.body, Limited::new(body, self.limits.body_bytes).collect()).await {
+            Ok(Ok(body)) => route.answer(Request::from_parts(parts, body.to_bytes())).await,
+            Ok(Err(error)) if error.is::<LengthLimitError>() => text(413, "request body too large\n"),
+            Ok(Err(_)) | Err(_) => text(400, "cannot read the request body\n"),
         }
     }
 }

@@ -158,6 +158,10 @@ impl<K: Clone + Eq + Hash> State<K> {
         true
     }
 
+    pub(super) fn failures(&self, key: &K) -> u32 {
+        self.failures.get(key).copied().unwrap_or(0)
+    }
+
     /// Returns the number of failures in a row, this one included.
     pub(super) fn count_failure(&mut self, key: &K) -> u32 {
         let failures = self.failures.entry(key.clone()).or_insert(0);

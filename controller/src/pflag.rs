@@ -1,26 +1,43 @@
 //! Command lines as Go's `spf13/pflag` 1.0 reads them: one table of flags gives parser, usage and environment names.
 //!
+//! Here and not in the command line, because the controller answers to upstream's flags too and `cli` uses this crate.
+//!
 //! clap cannot be taught its grammar (`-o=yaml`, booleans that take a value after `=` only, positional arguments that
 //! are ignored) nor its error texts, which wrappers match.
 
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
+use std::time::Duration;
+
+use crate::external::go_duration;
 
 /// One flag.
-pub(super) struct Flag {
-    pub(super) name: &'static str,
-    pub(super) short: Option<char>,
-    pub(super) kind: Kind,
+#[derive(Debug)]
+pub struct Flag {
+    /// Name, without dashes.
+    pub name: &'static str,
+    /// One-letter name.
+    pub short: Option<char>,
+    /// What it takes.
+    pub kind: Kind,
     /// Shown in the usage; empty hides the flag.
-    pub(super) help: &'static str,
+    pub help: &'static str,
 }
 
 /// What a flag takes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
     /// Nothing, or `=true` and `=false`.
     Bool,
+    /// As [`Kind::Bool`], and on by default.
+    On,
+    /// A whole number in any of Go's bases, with its default.
+    Int(i64),
+    /// A fraction, with its default as Go prints it.
+    Float(&'static str),
+    /// A duration of Go, with its default as Go prints it.
+    Duration(&'static str),
     /// A text, with its default.
     Text(&'static str),
     /// One of these words; the first is the default.
@@ -39,11 +56,11 @@ pub(super) enum Kind {
 
 /// What a command line said.
 #[derive(Debug, Default)]
-pub(super) struct Parsed(BTreeMap<&'static str, Vec<String>>);
+pub struct Parsed(BTreeMap<&'static str, Vec<String>>);
 
 /// A command line that is not understood.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum ParseError {
+pub enum ParseError {
     /// pflag's text.
     Bad(String),
     /// `-h`, which is no flag here and still asks for help.
@@ -52,7 +69,7 @@ pub(super) enum ParseError {
 
 impl Parsed {
     /// Returns the last value given, or the default.
-    pub(super) fn text<'a>(&'a self, flags: &'a [Flag], name: &str) -> &'a str {
+    pub fn text<'a>(&'a self, flags: &'a [Flag], name: &str) -> &'a str {
         let default = || match flags.iter().find(|flag| flag.name == name).map(|flag| flag.kind) {
             Some(Kind::Text(default)) => default,
             Some(Kind::Word(words)) => words[0],
@@ -62,44 +79,85 @@ impl Parsed {
     }
 
     /// Returns the last value given, unless it is empty.
-    pub(super) fn non_empty(&self, name: &str) -> Option<&str> {
+    pub fn non_empty(&self, name: &str) -> Option<&str> {
         self.given(name).filter(|value| !value.is_empty())
     }
 
-    pub(super) fn is_set(&self, name: &str) -> bool {
+    /// Returns whether a switch that is off by default was turned on.
+    pub fn is_set(&self, name: &str) -> bool {
         self.given(name).and_then(parse_bool) == Some(true)
     }
 
-    pub(super) fn list(&self, name: &str) -> &[String] {
+    /// Returns whether a switch that is on by default was left so.
+    pub fn is_on(&self, name: &str) -> bool {
+        self.given(name).and_then(parse_bool) != Some(false)
+    }
+
+    /// Returns the last number given.
+    pub fn int(&self, name: &str) -> Option<i64> {
+        self.given(name).and_then(|text| parse_int(text).ok())
+    }
+
+    /// Returns the last fraction given.
+    pub fn float(&self, name: &str) -> Option<f64> {
+        self.given(name).and_then(|text| text.parse().ok())
+    }
+
+    /// Returns the last duration given; a negative one is zero.
+    pub fn duration(&self, name: &str) -> Option<Duration> {
+        self.given(name).and_then(go_duration)
+    }
+
+    /// Returns every value given.
+    pub fn list(&self, name: &str) -> &[String] {
         self.0.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns whether the flag was given, whatever its value.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     fn given(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.last().map(String::as_str)
     }
 
-    /// Takes what the command line leaves open from `PREFIX_FLAG` variables; values that do not fit are ignored.
-    pub(super) fn fill_from_environment(&mut self, flags: &'static [Flag], prefix: &str) {
+    /// Takes what the command line leaves open from `PREFIX_FLAG` variables; values that do not fit are ignored. Lists
+    /// are added up, the variable's items first: pflag appends to what is set already.
+    pub fn fill_from_environment(&mut self, flags: &'static [Flag], prefix: &str) {
         for flag in flags.iter().filter(|flag| !matches!(flag.kind, Kind::Ignored(_) | Kind::IgnoredBool)) {
             let variable = format!("{prefix}_{}", flag.name.to_uppercase().replace('-', "_"));
-            if let Ok(value) = env::var(variable)
-                && !value.is_empty()
-                && !self.0.contains_key(flag.name)
-            {
+            let Some(value) = env::var(variable).ok().filter(|value| !value.is_empty()) else { continue };
+            let is_list = matches!(flag.kind, Kind::Texts | Kind::TextArray);
+            let given = self.0.remove(flag.name);
+            if is_list || given.is_none() {
                 let _ = self.put(flag, &value);
+            }
+            if let Some(given) = given {
+                self.0.entry(flag.name).or_default().extend(given);
             }
         }
     }
 
     fn put(&mut self, flag: &'static Flag, value: &str) -> Result<(), ParseError> {
         let problem = match flag.kind {
-            Kind::Bool | Kind::IgnoredBool if parse_bool(value).is_none() => {
+            Kind::Bool | Kind::On | Kind::IgnoredBool if parse_bool(value).is_none() => {
                 format!("strconv.ParseBool: parsing {value:?}: invalid syntax")
             }
+            Kind::Int(_) if let Err(problem) = parse_int(value) => {
+                format!("strconv.ParseInt: parsing {value:?}: {problem}")
+            }
+            Kind::Float(_) if value.parse::<f64>().is_err() => {
+                format!("strconv.ParseFloat: parsing {value:?}: invalid syntax")
+            }
+            Kind::Duration(_) if go_duration(value).is_none() => duration_problem(value),
             Kind::Number if value.parse::<i32>().is_err() => {
                 format!("strconv.ParseInt: parsing {value:?}: invalid syntax")
             }
-            Kind::Word(words) if !words.contains(&value) => format!("must be one of: {}", words.join(", ")),
+            // Nothing is the default.
+            Kind::Word(words) if !value.is_empty() && !words.contains(&value) => {
+                format!("must be one of: {}", words.join(", "))
+            }
             _ => {
                 let values = self.0.entry(flag.name).or_default();
                 match flag.kind {
@@ -118,7 +176,7 @@ impl Parsed {
 }
 
 /// Reads the arguments behind the program's name. Positional ones are ignored.
-pub(super) fn parse(flags: &'static [Flag], arguments: &[OsString]) -> Result<Parsed, ParseError> {
+pub fn parse(flags: &'static [Flag], arguments: &[OsString]) -> Result<Parsed, ParseError> {
     let mut parsed = Parsed::default();
     let mut rest = arguments.iter().map(|argument| argument.to_string_lossy().into_owned());
     while let Some(argument) = rest.next() {
@@ -189,20 +247,25 @@ fn parse_short(
 }
 
 /// Returns the list of flags in pflag's layout.
-pub(super) fn usage(flags: &[Flag]) -> String {
+pub fn usage(flags: &[Flag]) -> String {
     let mut rows: Vec<(&str, String, String)> = Vec::new();
     for flag in flags.iter().filter(|flag| !flag.help.is_empty()) {
         let short = flag.short.map_or("      ".to_owned(), |short| format!("  -{short}, "));
+        let quoted = |text: &str| if text.is_empty() { String::new() } else { format!("{text:?}") };
         let (value, default) = match flag.kind {
-            Kind::Bool | Kind::IgnoredBool => ("", ""),
-            Kind::Text(default) => (" string", default),
-            Kind::Word(words) => (" string", words[0]),
-            Kind::Texts => (" strings", ""),
-            Kind::TextArray => (" stringArray", ""),
-            Kind::Number => (" Level", ""),
-            Kind::Ignored(value) => (value, ""),
+            Kind::Bool | Kind::IgnoredBool => ("", String::new()),
+            Kind::On => ("", "true".to_owned()),
+            Kind::Int(default) => (" int", default.to_string()),
+            Kind::Float(default) => (" float32", default.to_owned()),
+            Kind::Duration(default) => (" duration", default.to_owned()),
+            Kind::Text(default) => (" string", quoted(default)),
+            Kind::Word(words) => (" string", quoted(words[0])),
+            Kind::Texts => (" strings", String::new()),
+            Kind::TextArray => (" stringArray", String::new()),
+            Kind::Number => (" Level", String::new()),
+            Kind::Ignored(value) => (value, String::new()),
         };
-        let default = if default.is_empty() { String::new() } else { format!(" (default {default:?})") };
+        let default = if default.is_empty() { default } else { format!(" (default {default})") };
         rows.push((flag.name, format!("{short}--{}{value}", flag.name), format!("{}{default}", flag.help)));
     }
     rows.sort_by_key(|row| row.0);
@@ -212,7 +275,7 @@ pub(super) fn usage(flags: &[Flag]) -> String {
 
 impl Kind {
     fn needs_no_value(self) -> bool {
-        matches!(self, Self::Bool | Self::IgnoredBool)
+        matches!(self, Self::Bool | Self::On | Self::IgnoredBool)
     }
 }
 
@@ -222,6 +285,45 @@ fn parse_bool(text: &str) -> Option<bool> {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
         _ => None,
+    }
+}
+
+/// Reads a number as Go's `strconv.ParseInt(text, 0, 64)` does; the error is the end of Go's text.
+fn parse_int(text: &str) -> Result<i64, &'static str> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let (base, digits) = match lower.get(..2) {
+        Some("0x") => (16, &lower[2..]),
+        Some("0b") => (2, &lower[2..]),
+        Some("0o") => (8, &lower[2..]),
+        _ if lower.len() > 1 && lower.starts_with('0') => (8, &lower[1..]),
+        _ => (10, lower.as_str()),
+    };
+    if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(base)) {
+        return Err("invalid syntax");
+    }
+    let number = i128::from_str_radix(digits, base).map_err(|_| "value out of range")?;
+    i64::try_from(if negative { -number } else { number }).map_err(|_| "value out of range")
+}
+
+/// Go's text for what `time.ParseDuration` refuses.
+fn duration_problem(text: &str) -> String {
+    let unsigned = text.trim_start_matches(['+', '-']);
+    let unit: String = unsigned
+        .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
+        .chars()
+        .take_while(|c| c.is_alphabetic())
+        .collect();
+    let has_number = unsigned.starts_with(|c: char| c.is_ascii_digit());
+    if has_number && unit.is_empty() && unsigned.chars().all(|c| c.is_ascii_digit() || c == '.') {
+        format!("time: missing unit in duration {text:?}")
+    } else if has_number && !["ns", "us", "µs", "μs", "ms", "s", "m", "h", ""].contains(&unit.as_str()) {
+        format!("time: unknown unit {unit:?} in duration {text:?}")
+    } else {
+        format!("time: invalid duration {text:?}")
     }
 }
 
@@ -236,6 +338,10 @@ mod tests {
         Flag { name: "keys", short: None, kind: Kind::Texts, help: "h" },
         Flag { name: "v", short: Some('v'), kind: Kind::Number, help: "h" },
         Flag { name: "n", short: Some('n'), kind: Kind::Text(""), help: "" },
+        Flag { name: "limit", short: None, kind: Kind::Int(2), help: "" },
+        Flag { name: "ttl", short: None, kind: Kind::Duration("1h0m0s"), help: "" },
+        Flag { name: "qps", short: None, kind: Kind::Float("5"), help: "" },
+        Flag { name: "status", short: None, kind: Kind::On, help: "" },
     ];
 
     fn parsed(line: &str) -> Result<Parsed, String> {
@@ -266,10 +372,16 @@ mod tests {
         assert_eq!(parsed("--keys a,b --keys c").unwrap().list("keys"), ["a", "b", "c"]);
         assert!(parsed("--raw").unwrap().is_set("raw"));
         assert!(!parsed("--raw --raw=false").unwrap().is_set("raw"));
+        assert!(parsed("").unwrap().is_on("status") && !parsed("--status=0").unwrap().is_on("status"));
+        assert_eq!(parsed("--limit 0x10").unwrap().int("limit"), Some(16));
+        assert_eq!(parsed("--limit=-010").unwrap().int("limit"), Some(-8));
+        assert_eq!(parsed("--qps=-1").unwrap().float("qps"), Some(-1.0));
+        assert_eq!(parsed("--ttl 90s").unwrap().duration("ttl"), Some(Duration::from_secs(90)));
+        assert_eq!(parsed("").unwrap().duration("ttl"), None);
         assert!(parsed("--raw false").unwrap().is_set("raw"), "a boolean takes no separate value");
     }
 
-    /// Printed by kubeseal 0.40.0.
+    /// Printed by kubeseal and controller 0.40.0.
     #[test]
     fn errors_are_those_of_pflag() {
         for (line, text) in [
@@ -288,6 +400,24 @@ mod tests {
             (
                 "-v x",
                 "invalid argument \"x\" for \"-v, --v\" flag: strconv.ParseInt: parsing \"x\": invalid syntax",
+            ),
+            (
+                "--limit=x",
+                "invalid argument \"x\" for \"--limit\" flag: strconv.ParseInt: parsing \"x\": invalid syntax",
+            ),
+            (
+                "--limit=99999999999999999999",
+                "invalid argument \"99999999999999999999\" for \"--limit\" flag: strconv.ParseInt: parsing \"99999999999999999999\": value out of range",
+            ),
+            (
+                "--ttl=1d",
+                "invalid argument \"1d\" for \"--ttl\" flag: time: unknown unit \"d\" in duration \"1d\"",
+            ),
+            ("--ttl=1", "invalid argument \"1\" for \"--ttl\" flag: time: missing unit in duration \"1\""),
+            ("--ttl=x", "invalid argument \"x\" for \"--ttl\" flag: time: invalid duration \"x\""),
+            (
+                "--qps=x",
+                "invalid argument \"x\" for \"--qps\" flag: strconv.ParseFloat: parsing \"x\": invalid syntax",
             ),
             ("--scope foo", "invalid argument \"foo\" for \"--scope\" flag: must be one of: strict, wide"),
         ] {

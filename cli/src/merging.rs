@@ -1,0 +1,122 @@
+//! Secrets sealed into an existing SealedSecret, whose text stays as it is but for the new values.
+//!
+//! As kubeseal 0.40.0's `SealMergingInto`, but for what loses data there: the file keeps its format, comments and other
+//! documents, and values are sealed for the file's own scope.
+
+use std::path::Path;
+
+use sealops_controller::HINT_ANNOTATION;
+use sealops_crypto::sealing::{Certificate, Scope};
+use sealops_formats::manifest::{MAX_BYTES, Node, Value};
+
+use crate::error::CommandError;
+use crate::files;
+use crate::input::Input;
+use crate::sealed_file::{SealedFile, SealedObject, write_back};
+use crate::sealing::{Front, MergeTarget, NamespaceLookup, SealOptions, seal_manifests};
+
+/// How Secrets are merged.
+pub(crate) struct MergeOptions<'a> {
+    pub(crate) front: Front,
+    pub(crate) certificate: &'a Certificate,
+    /// The scope that was asked for: another one than the file's is an error.
+    pub(crate) scope: Option<Scope>,
+    /// Which SealedSecret of several.
+    pub(crate) name: Option<&'a str>,
+    pub(crate) namespace: Option<&'a str>,
+    pub(crate) other_namespace: NamespaceLookup<'a>,
+    pub(crate) allow_empty_data: bool,
+    pub(crate) allow_any_kind: bool,
+}
+
+/// Merges every Secret of `input` into the file; returns warnings.
+pub(crate) fn merge_into(
+    path: &Path,
+    input: &Input,
+    options: &MergeOptions<'_>,
+) -> Result<Vec<String>, CommandError> {
+    let text = files::read(path, MAX_BYTES)?;
+    let file = SealedFile::read(Input { name: path.display().to_string(), text })?;
+    file.check_not_empty()?;
+    let object = choose(&file, options)?;
+    let scope = object.scope();
+    if let Some(asked) = options.scope.filter(|asked| *asked != scope) {
+        return Err(CommandError::input(format!("the file's scope is {scope}, but {asked} was specified"))
+            .within(&object.place)
+            .hint("leave --scope out: the file's own scope counts"));
+    }
+    if object.sealed.spec.data.is_some() {
+        return Err(CommandError::input("the deprecated field spec.data cannot be merged into")
+            .within(&object.place)
+            .hint("open it with `sealops unseal`, and seal it again"));
+    }
+    let sealed = seal_manifests(
+        input,
+        &SealOptions {
+            front: options.front,
+            certificate: options.certificate,
+            scope: None,
+            name: Some(object.name()).filter(|name| !name.is_empty()),
+            namespace: options.namespace,
+            other_namespace: options.other_namespace,
+            allow_empty_data: options.allow_empty_data,
+            allow_any_kind: options.allow_any_kind,
+            into: Some(MergeTarget { namespace: object.namespace(), scope }),
+        },
+    )?;
+    let mut edits = Vec::new();
+    let mut replaced = Vec::new();
+    for secret in &sealed.objects {
+        for (entry, value) in texts(secret, &["spec", "encryptedData"]) {
+            edits.push(object.edit(&["spec", "encryptedData", entry], value));
+            replaced.push(entry);
+        }
+        for map in ["annotations", "labels"] {
+            for (name, value) in texts(secret, &["spec", "template", "metadata", map]) {
+                edits.push(object.edit(&["spec", "template", "metadata", map, name], value));
+            }
+        }
+    }
+    // The hint speaks for all values; it moves on only when all of them are new.
+    let all_new = object.sealed.spec.encrypted_data.keys().all(|entry| replaced.contains(&entry.as_str()));
+    if options.front == Front::Sealops && all_new {
+        let key = options.certificate.fingerprint().to_string();
+        edits.push(object.edit(&["metadata", "annotations", HINT_ANNOTATION], key));
+    }
+    let mut unique = Vec::new();
+    for edit in edits.into_iter().rev() {
+        if unique.iter().all(|own: &sealops_formats::manifest::Edit| own.path != edit.path) {
+            unique.push(edit);
+        }
+    }
+    unique.reverse();
+    write_back(path, &file.input, &file.edited(&unique)?)?;
+    Ok(sealed.warnings)
+}
+
+/// Returns the only SealedSecret, or the one that the flags name.
+fn choose<'a>(file: &'a SealedFile, options: &MergeOptions<'_>) -> Result<&'a SealedObject, CommandError> {
+    if let [only] = file.objects.as_slice() {
+        return Ok(only);
+    }
+    let fits = |object: &&SealedObject| {
+        options.name.is_some_and(|name| name == object.name())
+            && options.namespace.is_none_or(|namespace| namespace == object.namespace())
+    };
+    let mut found = file.objects.iter().filter(fits);
+    match (found.next(), found.next()) {
+        (Some(object), None) => Ok(object),
+        _ => {
+            let keys: Vec<String> = file.objects.iter().map(SealedObject::key).collect();
+            Err(CommandError::input(format!("there are several SealedSecrets: {}", keys.join(", ")))
+                .within(&file.input.name)
+                .hint("--name NAME (and --namespace NAME) chooses one"))
+        }
+    }
+}
+
+/// Returns the texts of a map; there are no secrets in a sealed object.
+fn texts<'a>(object: &'a Node, path: &[&str]) -> Vec<(&'a str, &'a str)> {
+    let Some(Value::Map(entries)) = object.at(path).map(|node| &node.value) else { return Vec::new() };
+    entries.iter().filter_map(|(key, node)| Some((key.as_str(), node.str_at(&[])?))).collect()
+}

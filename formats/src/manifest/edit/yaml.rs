@@ -1,0 +1,139 @@
+//! Places in YAML, from the parser's events. The text is judged by the parser of trees; here only bytes are counted.
+
+use std::ops::Range;
+
+use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, StructureStyle};
+
+use super::place::{Entry, Kind, Place, Quotes};
+use crate::manifest::yaml::{fail, key_text, syntax};
+use crate::manifest::{MAX_DEPTH, MAX_NODES, ParseError};
+
+/// Finds every value of every document; empty documents are left out, as in [`crate::manifest::parse`].
+pub(super) fn places(text: &str) -> Result<Vec<Place>, ParseError> {
+    let mut finder = Finder { text, events: Parser::new_from_str(text), count: 0 };
+    let mut places = Vec::new();
+    while let Some((event, span)) = finder.next()? {
+        if matches!(
+            event,
+            Event::StreamStart | Event::StreamEnd | Event::DocumentStart(..) | Event::DocumentEnd
+        ) {
+            continue;
+        }
+        let place = finder.place(event, span, 0)?;
+        let is_null = match &place.kind {
+            Kind::Scalar(Quotes::Absent) => true,
+            Kind::Scalar(Quotes::Plain) => {
+                matches!(&text[place.span.clone()], "null" | "~" | "Null" | "NULL")
+            }
+            _ => false,
+        };
+        if !is_null {
+            places.push(place);
+        }
+    }
+    Ok(places)
+}
+
+struct Finder<'input> {
+    text: &'input str,
+    events: Parser<'input, StrInput<'input>>,
+    count: usize,
+}
+
+impl<'input> Finder<'input> {
+    fn next(&mut self) -> Result<Option<(Event<'input>, Span)>, ParseError> {
+        loop {
+            match self.events.next() {
+                Some(Ok((Event::Comment(..), _))) => {}
+                Some(Ok(found)) => return Ok(Some(found)),
+                Some(Err(error)) => return Err(syntax(&error)),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    fn expect_next(&mut self, span: Span) -> Result<(Event<'input>, Span), ParseError> {
+        self.next()?.ok_or_else(|| fail(span, "the document ends in the middle"))
+    }
+
+    fn place(&mut self, event: Event<'input>, span: Span, depth: usize) -> Result<Place, ParseError> {
+        self.count += 1;
+        if self.count > MAX_NODES {
+            return Err(fail(span, "the document has too many nodes"));
+        }
+        if depth > MAX_DEPTH {
+            return Err(fail(span, "the document is nested too deeply"));
+        }
+        let bytes = bytes(span)?;
+        match event {
+            Event::Scalar(_, style, ..) => {
+                Ok(Place { kind: Kind::Scalar(quotes(style, span, &bytes)), span: bytes })
+            }
+            Event::Alias(_) => Ok(Place { span: bytes, kind: Kind::Alias }),
+            Event::SequenceStart(..) => self.list(span, bytes, depth),
+            Event::MappingStart(style, ..) => self.map(style == StructureStyle::Flow, span, bytes, depth),
+            _ => Err(fail(span, "this is not a value")),
+        }
+    }
+
+    fn list(&mut self, span: Span, start: Range<usize>, depth: usize) -> Result<Place, ParseError> {
+        let mut items = Vec::new();
+        loop {
+            let (event, own) = self.expect_next(span)?;
+            if matches!(event, Event::SequenceEnd) {
+                return Ok(Place { span: start.start..bytes(own)?.end, kind: Kind::List(items) });
+            }
+            items.push(self.place(event, own, depth + 1)?);
+        }
+    }
+
+    fn map(
+        &mut self,
+        in_brackets: bool,
+        span: Span,
+        start: Range<usize>,
+        depth: usize,
+    ) -> Result<Place, ParseError> {
+        let mut entries = Vec::new();
+        loop {
+            let (event, key_span) = self.expect_next(span)?;
+            if matches!(event, Event::MappingEnd) {
+                let span = start.start..bytes(key_span)?.end;
+                return Ok(Place { span, kind: Kind::Map { in_brackets, entries } });
+            }
+            let Event::Scalar(text, style, _, tag) = event else {
+                return Err(fail(key_span, "a key must be a word, not a list, map or alias"));
+            };
+            let key = key_text(&text, style, tag.is_some());
+            let (event, own) = self.expect_next(span)?;
+            let mut value = self.place(event, own, depth + 1)?;
+            let key_span = bytes(key_span)?;
+            if matches!(value.kind, Kind::Scalar(Quotes::Absent)) {
+                // The parser puts it in front of the colon.
+                let blanks = self.text[key_span.end..].bytes().take_while(|byte| *byte == b' ').count();
+                let colon = key_span.end + blanks;
+                if self.text[colon..].starts_with(':') {
+                    value.span = colon + 1..colon + 1;
+                }
+            }
+            entries.push(Entry { key, key_span, value });
+        }
+    }
+}
+
+fn bytes(span: Span) -> Result<Range<usize>, ParseError> {
+    let range = span.start.byte_offset().zip(span.end.byte_offset());
+    let (start, end) = range.ok_or_else(|| fail(span, "the parser lost its place"))?;
+    Ok(start..end.max(start))
+}
+
+fn quotes(style: ScalarStyle, span: Span, bytes: &Range<usize>) -> Quotes {
+    match style {
+        ScalarStyle::Plain if bytes.is_empty() => Quotes::Absent,
+        ScalarStyle::Plain => Quotes::Plain,
+        ScalarStyle::SingleQuoted => Quotes::Single,
+        ScalarStyle::DoubleQuoted => Quotes::Double,
+        ScalarStyle::Literal => Quotes::Literal(span.indent.unwrap_or(span.start.col())),
+        ScalarStyle::Folded => Quotes::Folded,
+    }
+}
