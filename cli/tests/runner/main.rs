@@ -10,4 +10,5 @@ mod canary;
 mod kubeseal;
 mod sandbox;
 mod seal;
+mod sops;
 mod unseal;
