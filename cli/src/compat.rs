@@ -2,3 +2,4 @@
 
 pub(crate) mod kubeseal;
 mod pflag;
+mod urfave;

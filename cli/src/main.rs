@@ -15,6 +15,7 @@ mod input;
 mod keys;
 mod kubeconfig;
 mod sealing;
+mod sops;
 mod ui;
 mod unsealing;
 

@@ -21,9 +21,7 @@ pub(in crate::compat) fn command_help(path: &str, command: &Command) -> String {
         "NAME:\n   {path} {0} - {1}\n\nUSAGE:\n   {path} {0}{options} {arguments}\n",
         command.name, command.usage
     );
-    if flags.is_empty() {
-        text.push('\n');
-    } else {
+    if !flags.is_empty() {
         text.push_str(&format!("\nOPTIONS:\n{}   \n", columns(&flags)));
     }
     text
