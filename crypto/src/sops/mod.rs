@@ -32,7 +32,10 @@ mod value;
 mod walk;
 mod wrapping;
 
-// config
+pub use config::{
+    Config, ConfigError, CreationRule, Destination, DestinationRule, MAX_CONFIG_BYTES, MAX_MERGE_DEPTH,
+    StoresSettings,
+};
 pub use crypt::{Chunk, Executor, Inline};
 pub use data_key::{DATA_KEY_BYTES, DataKey, KeyPart, WrongKeyLength};
 pub use file::{
