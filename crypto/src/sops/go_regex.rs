@@ -67,7 +67,11 @@ struct Translator<'a> {
 
 impl<'a> Translator<'a> {
     fn new(pattern: &'a str) -> Self {
-        Self { rest: pattern.chars().peekable(), out: String::with_capacity(pattern.len() + 16), repeated: false }
+        Self {
+            rest: pattern.chars().peekable(),
+            out: String::with_capacity(pattern.len() + 16),
+            repeated: false,
+        }
     }
 
     fn run(mut self) -> Result<String, &'static str> {
@@ -109,7 +113,8 @@ impl<'a> Translator<'a> {
             Some((low, high)) => (low, (!high.is_empty()).then_some(high)),
             None => (ahead.as_str(), Some(ahead.as_str())),
         };
-        let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() && text.len() < 6;
+        let number =
+            |text: &str| text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() && text.len() < 6;
         let closed = self.rest.clone().nth(ahead.chars().count()) == Some('}');
         if !closed || !number(low) || !high.is_none_or(number) {
             return Ok(None);
@@ -131,7 +136,8 @@ impl<'a> Translator<'a> {
         if self.rest.peek() != Some(&'?') {
             return Ok(());
         }
-        let head: String = self.rest.clone().skip(1).take_while(|c| !matches!(c, ')' | ':' | '>' | '=' | '!')).collect();
+        let head: String =
+            self.rest.clone().skip(1).take_while(|c| !matches!(c, ')' | ':' | '>' | '=' | '!')).collect();
         if head.starts_with("P<") || (head.starts_with('<') && !head.starts_with("<=")) {
             return Ok(());
         }
@@ -144,7 +150,8 @@ impl<'a> Translator<'a> {
     /// Writes what follows a backslash.
     fn escape(&mut self, in_class: bool) -> Result<(), &'static str> {
         let c = self.rest.next().ok_or("trailing backslash at end of expression")?;
-        let ascii = |class: &'static str, negated: bool| format!("[{}{class}]", if negated { "^" } else { "" });
+        let ascii =
+            |class: &'static str, negated: bool| format!("[{}{class}]", if negated { "^" } else { "" });
         match c {
             'd' | 'D' => self.out.push_str(&ascii("0-9", c == 'D')),
             's' | 'S' => self.out.push_str(&ascii("\\t\\n\\f\\r ", c == 'S')),
@@ -245,7 +252,8 @@ impl<'a> Translator<'a> {
 
     /// Writes `[:name:]`, or a literal bracket where the name is not closed.
     fn posix(&mut self) {
-        let name: String = self.rest.clone().skip(1).take_while(|c| c.is_ascii_alphabetic() || *c == '^').collect();
+        let name: String =
+            self.rest.clone().skip(1).take_while(|c| c.is_ascii_alphabetic() || *c == '^').collect();
         let tail: String = self.rest.clone().skip(1 + name.len()).take(2).collect();
         if tail != ":]" {
             return self.out.push_str("\\[");
