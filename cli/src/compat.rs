@@ -2,4 +2,5 @@
 
 pub(crate) mod kubeseal;
 mod pflag;
+pub(crate) mod sops;
 mod urfave;

@@ -15,6 +15,7 @@ pub(crate) mod encrypt;
 pub(crate) mod exec;
 pub(crate) mod groups;
 pub(crate) mod keyring;
+pub(crate) mod local_keys;
 pub(crate) mod open;
 pub(crate) mod output;
 pub(crate) mod rotate;

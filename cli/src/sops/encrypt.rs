@@ -1,5 +1,6 @@
 //! `encrypt`: a plain file becomes an encrypted one.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use sealops_crypto::random::SystemRandom;
@@ -46,6 +47,8 @@ pub(crate) struct Choice {
     /// Selectors by kind; an empty text is none.
     pub(crate) selectors: Vec<(SelectorKind, String)>,
     pub(crate) mac_only_encrypted: bool,
+    /// Encryption context for keys of the rule (the old command line gives them its own).
+    pub(crate) rule_context: BTreeMap<String, String>,
     /// 0 is none.
     pub(crate) threshold: i64,
 }
@@ -93,10 +96,10 @@ pub(crate) fn parse_plain(text: &Plaintext, input: Format) -> Result<Tree, Comma
 
 /// Completes a choice by the creation rule: flags win, and keys from flags replace the rule's.
 pub(crate) fn plan(session: &Session, choice: &Choice, name: &Path, input: Format) -> Result<Plan, CommandError> {
-    let rule = session.rule_for(name)?;
+    let rule = session.rule_for(name, &choice.rule_context)?;
     let mut selectors: Vec<(SelectorKind, String)> =
         choice.selectors.iter().filter(|(_, text)| !text.is_empty()).cloned().collect();
-    if let Some(selector) = rule.as_ref().and_then(|rule| rule.selector.as_ref())
+    if let Some(selector) = rule.as_ref().and_then(|rule| rule.settings.selector.as_ref())
         && !selectors.iter().any(|(kind, _)| *kind == selector.kind())
     {
         selectors.push((selector.kind(), selector.text().to_owned()));
@@ -118,7 +121,7 @@ pub(crate) fn plan(session: &Session, choice: &Choice, name: &Path, input: Forma
         _ => return Err(CommandError::code(code::CONFLICT, format!("Error: {}", lower_first(TooManySelectors)))),
     };
     let mac_only_encrypted =
-        input != Format::Binary && (choice.mac_only_encrypted || rule.as_ref().is_some_and(|rule| rule.mac_only_encrypted));
+        input != Format::Binary && (choice.mac_only_encrypted || rule.as_ref().is_some_and(|rule| rule.settings.mac_only_encrypted));
     let threshold = usize::try_from(choice.threshold).unwrap_or_default();
     let keys = choice.keys.read(&FLAG_ORDER)?;
     let mut groups = match rule {

@@ -4,13 +4,24 @@
 
 use std::path::PathBuf;
 
-use sealops_crypto::sops::{KeyGroups, MasterKey};
+use sealops_crypto::sops::{KeyGroups, KeyKind, MasterKey};
 
 use super::open::{self, Source};
 use super::output::{Content, Output};
 use super::session::{Session, Types};
 use super::{code, words};
 use crate::error::CommandError;
+
+/// Where flags put their keys (`groups add` of sops' main.go).
+pub(crate) const FLAG_ORDER: [KeyKind; 7] = [
+    KeyKind::Pgp,
+    KeyKind::Kms,
+    KeyKind::GcpKms,
+    KeyKind::HcVault,
+    KeyKind::AzureKeyVault,
+    KeyKind::HuaweiKms,
+    KeyKind::Age,
+];
 
 /// The file, and where the result goes.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::path::{Component, Path, PathBuf};
 
-use sealops_crypto::sops::{CreationRule, KeyKind, KeyTextError, MasterKey, SopsConfig, Timestamp};
+use sealops_crypto::sops::{Config, CreationRule, KeyKind, KeyTextError, MAX_CONFIG_BYTES, MasterKey, Timestamp};
 use sealops_formats::tree::{Format, Layout};
 
 use super::keyring::Keyring;
@@ -20,8 +20,6 @@ const CONFIG: &str = ".sops.yaml";
 const ALTERNATIVE: &str = ".sops.yml";
 /// Folders that are searched upwards.
 const MAX_LEVELS: usize = 100;
-/// Largest configuration, in bytes.
-const MAX_CONFIG_BYTES: usize = 4 << 20;
 
 /// One run.
 pub(crate) struct Session {
@@ -41,7 +39,7 @@ pub(crate) struct Session {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) path: PathBuf,
-    pub(crate) config: SopsConfig,
+    pub(crate) config: Config,
 }
 
 /// Keys that flags and variables name, by kind.
@@ -98,7 +96,7 @@ impl Session {
 
     fn search(&self, start: PathBuf) -> Option<PathBuf> {
         let mut folder = start;
-        let mut alternative = None;
+        let mut alternative: Option<PathBuf> = None;
         for _ in 0..MAX_LEVELS {
             let path = folder.join(CONFIG);
             if path.exists() {
@@ -125,7 +123,12 @@ impl Session {
     /// # Errors
     /// As [`Self::config_for`].
     pub(crate) fn layout(&self, format: Format, file: Option<&Path>) -> Result<Layout, CommandError> {
-        let by_config = self.config_for(file)?.and_then(|found| found.config.indent(format));
+        let by_config = self.config_for(file)?.and_then(|found| match format {
+            Format::Yaml => found.config.stores.yaml_indent,
+            Format::Json => found.config.stores.json_indent,
+            Format::Binary => found.config.stores.json_binary_indent,
+            Format::Dotenv | Format::Ini => None,
+        });
         Ok(Layout { indent: self.indent.or(by_config) })
     }
 
@@ -133,12 +136,15 @@ impl Session {
     ///
     /// # Errors
     /// Fails where no rule matches, or the one that does cannot be used.
-    pub(crate) fn rule_for(&self, file: &Path) -> Result<Option<CreationRule>, CommandError> {
+    pub(crate) fn rule_for(
+        &self,
+        file: &Path,
+        kms_context: &BTreeMap<String, String>,
+    ) -> Result<Option<CreationRule>, CommandError> {
         let Some(found) = self.config_for(Some(file))? else { return Ok(None) };
-        let folder = folder_of(&absolute(&found.path));
-        let name = absolute(file);
-        let subject = name.strip_prefix(&folder).unwrap_or(&name);
-        found.config.rule_for(&subject.to_string_lossy()).map_err(CommandError::input)
+        let (folder, name) = (folder_of(&absolute(&found.path)), absolute(file));
+        let rule = found.config.creation_rule(&folder.to_string_lossy(), &name.to_string_lossy(), kms_context);
+        rule.map_err(|error| CommandError::input(config_text(&error)))
     }
 
     /// Returns the present time for a file's metadata.
@@ -182,9 +188,15 @@ fn folder_of(file: &Path) -> PathBuf {
 fn load(path: PathBuf) -> Result<Found, CommandError> {
     let text = files::read(&path, MAX_CONFIG_BYTES)
         .map_err(|error| CommandError::input(format!("could not read config file: {}", error.error)))?;
-    let config = SopsConfig::parse(text.expose())
-        .map_err(|error| CommandError::input(format!("error loading config: {error}")).within(path.display()))?;
+    let config = Config::parse(text.expose())
+        .map_err(|error| CommandError::input(config_text(&error)).within(path.display()))?;
     Ok(Found { path, config })
+}
+
+/// What scripts look for, once.
+fn config_text(error: &impl ToString) -> String {
+    let text = error.to_string();
+    if text.starts_with("error loading config") { text } else { format!("error loading config: {text}") }
 }
 
 impl KeyFlags {
@@ -209,7 +221,7 @@ impl KeyFlags {
         Ok(keys)
     }
 
-    fn context(&self) -> Result<BTreeMap<String, String>, CommandError> {
+    pub(crate) fn context(&self) -> Result<BTreeMap<String, String>, CommandError> {
         let wrong = || CommandError::code(code::CONTEXT, "Invalid KMS encryption context format");
         if self.encryption_context.is_empty() {
             return Ok(BTreeMap::new());

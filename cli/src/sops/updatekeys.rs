@@ -1,5 +1,6 @@
 //! `updatekeys`: files get the keys that their creation rules name. Values, MAC and modification time stay.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,12 @@ pub(crate) struct Candidate {
 ///
 /// # Errors
 /// Fails where the file or its rule cannot be used.
-pub(crate) fn prepare(session: &Session, path: &Path, input: Option<Format>) -> Result<Candidate, CommandError> {
+pub(crate) fn prepare(
+    session: &Session,
+    path: &Path,
+    input: Option<Format>,
+    begun: impl FnOnce(&Path),
+) -> Result<Candidate, CommandError> {
     let metadata = fs::metadata(path).map_err(|error| {
         CommandError::input(format!("stat {}: {}", path.display(), crate::files::io_text(&error)))
     })?;
@@ -34,8 +40,9 @@ pub(crate) fn prepare(session: &Session, path: &Path, input: Option<Format>) -> 
     let found = session.config_for(Some(path))?.ok_or_else(no_config)?;
     let config = found.path.display().to_string();
     let format = input.unwrap_or_else(|| Format::of_path(&path.to_string_lossy()));
+    begun(path);
     let file = open::load(&Source::File(path.to_owned()), format)?;
-    let rule = session.rule_for(path)?.ok_or_else(|| {
+    let rule = session.rule_for(path, &BTreeMap::new())?.ok_or_else(|| {
         CommandError::input(format!("The config file {config} does not contain any creation rule"))
     })?;
     let update = file.metadata().key_groups.update(&rule.groups, None);

@@ -366,7 +366,21 @@ impl EncryptedFile {
     /// # Errors
     /// Fails where the data itself has a key of the metadata.
     pub fn into_tree(self) -> Result<Tree, sealops_formats::tree::MetadataError> {
-        join_metadata(self.format, self.tree, &self.metadata.to_map())
+        let format = self.format;
+        self.into_tree_as(format)
+    }
+
+    /// As [`Self::into_tree`], for being emitted in another format (`--output-type`).
+    ///
+    /// # Errors
+    /// Fails where the data itself has a key of the metadata.
+    pub fn into_tree_as(self, format: Format) -> Result<Tree, sealops_formats::tree::MetadataError> {
+        join_metadata(format, self.tree, &self.metadata.to_map())
+    }
+
+    /// Returns the values as they stand in the file, without metadata.
+    pub fn into_values(self) -> Tree {
+        self.tree
     }
 
     /// Returns the format.
@@ -384,6 +398,14 @@ impl OpenFile {
     /// Returns the decrypted tree, for writing it out.
     pub fn into_tree(self) -> Tree {
         self.tree
+    }
+
+    /// Returns the decrypted tree with the metadata in it, for showing both (`edit --show-master-keys`).
+    ///
+    /// # Errors
+    /// Fails where the data itself has a key of the metadata.
+    pub fn into_tree_with_metadata(self, format: Format) -> Result<Tree, sealops_formats::tree::MetadataError> {
+        join_metadata(format, self.tree, &self.metadata.to_map())
     }
 
     /// Returns the metadata.
