@@ -24,10 +24,19 @@ const FALLBACK_NAME: &str = "tmp-file";
 /// Replaced by the path of the temporary file.
 const PLACEHOLDER: &[u8] = b"{}";
 
+/// What is started.
+#[derive(Debug)]
+pub(crate) enum Program {
+    /// A line for `/bin/sh -c`.
+    Line(OsString),
+    /// A program and its arguments.
+    Words(Vec<OsString>),
+}
+
 /// How the command is started.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Start {
-    pub(crate) command: OsString,
+    pub(crate) program: Program,
     pub(crate) user: Option<String>,
     /// Do not wait.
     pub(crate) background: bool,
@@ -44,7 +53,7 @@ pub(crate) fn with_environment(
     variables: &[(String, Plaintext)],
 ) -> Result<(), CommandError> {
     let identity = start.user.as_deref().map(become_user).transpose()?;
-    let mut command = shell(&start.command);
+    let mut command = command_of(&start.program, None);
     if pristine {
         command.env_clear();
     }
@@ -82,7 +91,7 @@ pub(crate) fn with_file(
     } else {
         place.write(name, content.expose()).map_err(|error| no_place(&error))?
     };
-    let mut command = shell(&replace(&start.command, path.as_os_str()));
+    let mut command = command_of(&start.program, Some(path.as_os_str()));
     set_identity(&mut command, identity.as_ref());
     run(command, start.background)
 }
@@ -92,13 +101,24 @@ fn no_place(error: &io::Error) -> CommandError {
 }
 
 fn not_started(error: &io::Error) -> CommandError {
-    CommandError::input(format!("cannot start /bin/sh: {}", io_text(error)))
+    CommandError::input(format!("cannot start the command: {}", io_text(error)))
 }
 
-fn shell(command: &OsStr) -> Command {
-    let mut shell = Command::new("/bin/sh");
-    shell.arg("-c").arg(command);
-    shell
+fn command_of(program: &Program, path: Option<&OsStr>) -> Command {
+    let word = |word: &OsString| path.map_or_else(|| word.clone(), |path| replace(word, path));
+    match program {
+        Program::Line(line) => {
+            let mut shell = Command::new("/bin/sh");
+            shell.arg("-c").arg(word(line));
+            shell
+        }
+        Program::Words(words) => {
+            let mut words = words.iter().map(word);
+            let mut command = Command::new(words.next().unwrap_or_default());
+            command.args(words);
+            command
+        }
+    }
 }
 
 fn replace(command: &OsStr, path: &OsStr) -> OsString {

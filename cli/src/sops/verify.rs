@@ -131,3 +131,24 @@ pub(crate) fn exit_code(verdicts: &[Verdict]) -> u8 {
     if codes.all(|code| code == first) { first } else { code::GENERIC }
 }
 
+
+impl Verdict {
+    /// Makes warnings failures.
+    pub(crate) fn make_strict(&mut self) {
+        if self.status == Status::Ok && !self.warnings.is_empty() {
+            self.status = Status::Failed;
+            self.code = code::GENERIC;
+        }
+    }
+}
+
+/// Finds files that are named, and encrypted ones in folders that are named.
+///
+/// # Errors
+/// As [`files`].
+pub(crate) fn encrypted_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CommandError> {
+    let found = files(paths)?.into_iter().filter(|(path, named)| {
+        *named || Source::File(path.clone()).read().is_ok_and(|text| looks_encrypted(text.expose()))
+    });
+    Ok(found.map(|(path, _)| path).collect())
+}

@@ -17,7 +17,7 @@ use crate::error::CommandError;
 use crate::sops::decrypt::{self, Decryption};
 use crate::sops::edit::{self, Edition};
 use crate::sops::encrypt::{self, Choice, Encryption};
-use crate::sops::exec::{self, Start};
+use crate::sops::exec::{self, Program, Start};
 use crate::sops::groups::{self, GroupChange};
 use crate::sops::keyring::Keyring;
 use crate::sops::open::{self, Source};
@@ -449,7 +449,7 @@ fn execution(global: &Parsed, local: &Parsed) -> Result<(Session, PathBuf, Start
     session.config_for(Some(Path::new(file)))?;
     session.order = read_order(local.text("decryption-order"))?;
     let start = Start {
-        command: OsString::from(command),
+        program: Program::Line(OsString::from(command)),
         user: local.non_empty("user").map(str::to_owned),
         background: local.is_on("background"),
     };
