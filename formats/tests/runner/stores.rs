@@ -19,14 +19,25 @@ fn generated_texts_give_the_trees_and_texts_of_sops() {
             Ok(false) => refused += 1,
             Err(what) => {
                 let kind = what.split(" | ").next().unwrap().to_owned();
-                let text = format!("seed {seed} {:?}->{:?} {:?}\n{}\n{what}", request.format, request.output, request.indent, String::from_utf8_lossy(&request.input));
+                let text = format!(
+                    "seed {seed} {:?}->{:?} {:?}\n{}\n{what}",
+                    request.format,
+                    request.output,
+                    request.indent,
+                    String::from_utf8_lossy(&request.input)
+                );
                 let entry = differences.entry(kind).or_insert((0, text.clone()));
                 entry.0 += 1;
-                if text.len() < entry.1.len() { entry.1 = text; }
+                if text.len() < entry.1.len() {
+                    entry.1 = text;
+                }
             }
         }
     }
-    println!("{read} read, {refused} refused by both, differences: {}", differences.values().map(|d| d.0).sum::<usize>());
+    println!(
+        "{read} read, {refused} refused by both, differences: {}",
+        differences.values().map(|d| d.0).sum::<usize>()
+    );
     for (kind, (count, text)) in &differences {
         println!("=== {count} x {kind}\n{text}");
     }
@@ -37,27 +48,54 @@ fn compare(request: &Request, answer: &Answer) -> Result<bool, String> {
     let tree = match parse(request.format, &request.input) {
         Ok(tree) => tree,
         Err(error) if answer.error.is_empty() => {
-            return Err(format!("only we refuse {:?}: {} | {error} | {}", request.format, error.problem, dump::readable(&answer.tree)));
+            return Err(format!(
+                "only we refuse {:?}: {} | {error} | {}",
+                request.format,
+                error.problem,
+                dump::readable(&answer.tree)
+            ));
         }
         Err(_) => return Ok(false),
     };
     if !answer.error.is_empty() {
         let short: String = answer.error.chars().filter(|c| !c.is_ascii_digit()).collect();
-        return Err(format!("only SOPS refuses {:?}: {} | {}", request.format, short, dump::readable(&dump::tree(&tree))));
+        return Err(format!(
+            "only SOPS refuses {:?}: {} | {}",
+            request.format,
+            short,
+            dump::readable(&dump::tree(&tree))
+        ));
     }
     let ours = dump::tree(&tree);
     if ours != answer.tree {
-        return Err(format!("trees differ {:?} | \nours   {}\ntheirs {}", request.format, dump::readable(&ours), dump::readable(&answer.tree)));
+        return Err(format!(
+            "trees differ {:?} | \nours   {}\ntheirs {}",
+            request.format,
+            dump::readable(&ours),
+            dump::readable(&answer.tree)
+        ));
     }
     let layout = Layout { indent: request.indent };
     match emit(request.output, &tree, &layout) {
         Ok(text) if answer.emit_error.is_empty() => {
             if text.expose() != answer.emitted() {
-                return Err(format!("texts differ {:?} | {}\nours:\n{}\ntheirs:\n{}", request.output, dump::readable(&ours), String::from_utf8_lossy(text.expose()), String::from_utf8_lossy(&answer.emitted())));
+                return Err(format!(
+                    "texts differ {:?} | {}\nours:\n{}\ntheirs:\n{}",
+                    request.output,
+                    dump::readable(&ours),
+                    String::from_utf8_lossy(text.expose()),
+                    String::from_utf8_lossy(&answer.emitted())
+                ));
             }
         }
         Ok(_) => return Err(format!("only SOPS cannot write {:?}: {} |", request.output, answer.emit_error)),
-        Err(error) if answer.emit_error.is_empty() => return Err(format!("only we cannot write {:?}: {error} | {}", request.output, String::from_utf8_lossy(&answer.emitted()))),
+        Err(error) if answer.emit_error.is_empty() => {
+            return Err(format!(
+                "only we cannot write {:?}: {error} | {}",
+                request.output,
+                String::from_utf8_lossy(&answer.emitted())
+            ));
+        }
         Err(_) => {}
     }
     Ok(true)

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::super::{Comment, Entry, Item, Key, MAX_DEPTH, MAX_NODES, Map, Node as Value, ParseError, ParseProblem, Scalar};
+use super::super::{
+    Comment, Entry, Item, Key, MAX_DEPTH, MAX_NODES, Map, Node as Value, ParseError, ParseProblem, Scalar,
+};
 use super::comments::Lines;
 use super::node::{Document, Id, Kind, Nodes};
 use super::resolve::{self, Resolved};
@@ -39,12 +41,17 @@ impl<'n, 'a> Loader<'n, 'a> {
                 self.root(*target, map, depth + 1)?;
             }
             // An empty document.
-            Kind::Scalar(text, style) if self.is_null(text.bytes(), *style, node.tag.as_deref()) => return Ok(()),
+            Kind::Scalar(text, style) if self.is_null(text.bytes(), *style, node.tag.as_deref()) => {
+                return Ok(());
+            }
             Kind::Scalar(..) => {
                 return Err(ParseError::new(node.mark, "YAML documents that are values are not supported"));
             }
             Kind::List(_) => {
-                return Err(ParseError::new(node.mark, "YAML documents that are sequences are not supported"));
+                return Err(ParseError::new(
+                    node.mark,
+                    "YAML documents that are sequences are not supported",
+                ));
             }
         }
         comments(&node.foot, false, &mut map.entries);
@@ -87,7 +94,8 @@ impl<'n, 'a> Loader<'n, 'a> {
         match &node.kind {
             Kind::Scalar(text, style) => {
                 if node.tag.is_none()
-                    && (*style != Style::Plain || matches!(resolve::resolve(text.bytes(), true), Resolved::Text))
+                    && (*style != Style::Plain
+                        || matches!(resolve::resolve(text.bytes(), true), Resolved::Text))
                 {
                     return Ok(Key::from_bytes(text.bytes()));
                 }
@@ -97,7 +105,9 @@ impl<'n, 'a> Loader<'n, 'a> {
                 })
             }
             Kind::Alias(target) => self.key(*target, depth + 1),
-            _ => Err(ParseError::new(node.mark, "a key is a list or a mapping; only text keys are supported")),
+            _ => {
+                Err(ParseError::new(node.mark, "a key is a list or a mapping; only text keys are supported"))
+            }
         }
     }
 
@@ -236,7 +246,9 @@ impl<'n, 'a> Check<'n, 'a> {
         let node = &self.nodes[source];
         match &node.kind {
             Kind::Map(_) => self.node(source, true, depth + 1),
-            Kind::Alias(target) if matches!(self.nodes[*target].kind, Kind::Map(_)) => self.node(source, true, depth + 1),
+            Kind::Alias(target) if matches!(self.nodes[*target].kind, Kind::Map(_)) => {
+                self.node(source, true, depth + 1)
+            }
             Kind::List(items) => items.iter().try_for_each(|item| {
                 let from = match &self.nodes[*item].kind {
                     Kind::Alias(target) => *target,
@@ -269,7 +281,12 @@ impl<'n, 'a> Check<'n, 'a> {
             let name = match &key.kind {
                 Kind::Scalar(text, _) => (true, text.bytes(), 0),
                 Kind::Alias(target) => (false, b"".as_slice(), target.0),
-                _ => return Err(ParseError::new(key.mark, "a key is a list or a mapping; only text keys are supported")),
+                _ => {
+                    return Err(ParseError::new(
+                        key.mark,
+                        "a key is a list or a mapping; only text keys are supported",
+                    ));
+                }
             };
             if let Some(first) = seen.insert(name, key.mark.line + 1) {
                 let (line, column) = (key.mark.line + 1, key.mark.column + 1);
