@@ -1,6 +1,6 @@
 //! The formats: which one a file has, and the doors in and out.
 
-use super::{Map, Node, Scalar, Tree};
+use super::{Comment, Entry, Item, Map, Node, Scalar, Tree, dotenv, ini, json, yaml};
 use crate::Plaintext;
 
 /// Largest text that is read, in bytes.
@@ -9,6 +9,9 @@ pub const MAX_BYTES: usize = 256 << 20;
 pub const MAX_DEPTH: usize = 256;
 /// Most nodes of one text, each use of an alias counted.
 pub const MAX_NODES: usize = 10_000_000;
+
+/// Where the binary format keeps its bytes.
+const BINARY_KEY: &str = "data";
 
 /// A format that SOPS reads and writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,27 +92,82 @@ pub struct ParseError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseProblem {
+    /// A YAML mapping of the first document has a key twice.
+    #[error("mapping key already defined at line {first}")]
+    DuplicateKey {
+        /// Line of the first one.
+        first: usize,
+    },
+    /// A JSON text that starts with something else than `{`.
+    #[error("only files with a top-level object are supported, such as {{\"data\": [...]}}")]
+    NotAnObject,
+    /// A JSON number beyond what a float holds.
+    #[error("the number is too large")]
+    NumberTooLarge,
+    /// The syntax is broken; the category in words.
+    #[error("{0}")]
+    Syntax(&'static str),
+    /// Deeper than [`MAX_DEPTH`].
+    #[error("maps and lists are nested deeper than {MAX_DEPTH} levels, or an alias is inside of itself")]
+    TooDeep,
     /// Larger than [`MAX_BYTES`].
     #[error("the text is larger than {} MiB", MAX_BYTES >> 20)]
     TooLarge,
-    /// Deeper than [`MAX_DEPTH`].
-    #[error("maps and lists are nested deeper than {MAX_DEPTH} levels")]
-    TooDeep,
     /// More than [`MAX_NODES`].
-    #[error("the text has more than {MAX_NODES} values, or an alias makes it so")]
+    #[error("the text has more than {MAX_NODES} values, or aliases make it so")]
     TooManyNodes,
-    /// Not written yet.
-    #[error("the format is not supported")]
-    Unsupported,
+    /// Something follows the JSON object.
+    #[error("there is more text after the end of the object")]
+    Trailing,
+    /// The text ends in the middle.
+    #[error("the text ends in the middle")]
+    Truncated,
 }
 
 /// Why a tree cannot be written in a format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitError {
-    /// Not written yet.
-    #[error("the format is not supported")]
-    Unsupported,
+    /// Maps and lists in dotenv or below an INI section.
+    #[error("the format has no maps and lists inside of values")]
+    Complex,
+    /// A section or key without a name (INI).
+    #[error("a section or key has an empty name")]
+    EmptyName,
+    /// A negative number of columns.
+    #[error("the indentation is negative")]
+    Indent,
+    /// A key that is a number, a boolean, a time or null.
+    #[error("a key is not text")]
+    KeyNotText,
+    /// There is no `data`, or it is not text (binary).
+    #[error("error emitting binary store: no binary data found in tree")]
+    NoBinaryData,
+    /// The tree has no document.
+    #[error("there is nothing to write")]
+    NoDocument,
+    /// The format has no infinity and no NaN.
+    #[error("the format has no form for infinity and NaN")]
+    NoSuchNumber,
+    /// The offset of a time passes a day.
+    #[error("the format has no form for the offset of a time")]
+    NoSuchTime,
+    /// A top-level value that is no map (INI).
+    #[error("section values should always be maps")]
+    NotASection,
+    /// `--extract` of something else than text (dotenv), or of anything (binary).
+    #[error("the format has no form for a single value of this kind")]
+    NotExtractable,
+}
+
+impl ParseError {
+    /// Makes the error for a byte of a text.
+    pub(super) fn at(text: &[u8], position: usize, problem: ParseProblem) -> Self {
+        let before = &text[..position.min(text.len())];
+        let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        Self { line, column: before.len() - start + 1, problem }
+    }
 }
 
 /// Reads a text.
@@ -123,12 +181,15 @@ pub fn parse(format: Format, text: &[u8]) -> Result<Tree, ParseError> {
         return Err(ParseError { line: 0, column: 0, problem: ParseProblem::TooLarge });
     }
     match format {
+        Format::Yaml => yaml::parse(text),
+        Format::Json => json::parse(text),
+        Format::Dotenv => dotenv::parse(text),
+        Format::Ini => ini::parse(text),
         Format::Binary => {
             let mut map = Map::default();
-            map.push("data", Scalar::Str(Plaintext::from(text)));
+            map.push(BINARY_KEY, Scalar::Str(Plaintext::from(text)));
             Ok(Tree { documents: vec![map] })
         }
-        _ => Err(ParseError { line: 0, column: 0, problem: ParseProblem::Unsupported }),
     }
 }
 
@@ -138,22 +199,70 @@ pub fn parse(format: Format, text: &[u8]) -> Result<Tree, ParseError> {
 ///
 /// # Errors
 /// Fails where the format has no form for something in the tree.
-pub fn emit(_format: Format, _tree: &Tree, _layout: &Layout) -> Result<Plaintext, EmitError> {
-    Err(EmitError::Unsupported)
+pub fn emit(format: Format, tree: &Tree, layout: &Layout) -> Result<Plaintext, EmitError> {
+    match format {
+        Format::Yaml => yaml::emit(tree, layout),
+        Format::Json => json::emit(tree, layout),
+        Format::Dotenv => dotenv::emit(tree),
+        Format::Ini => ini::emit(tree),
+        Format::Binary => match tree.documents.as_slice() {
+            [document] => document
+                .find(BINARY_KEY)
+                .and_then(Node::as_text)
+                .map(Plaintext::duplicate)
+                .ok_or(EmitError::NoBinaryData),
+            _ => Err(EmitError::NoBinaryData),
+        },
+    }
 }
 
 /// Writes one value, as `--extract` prints it (SOPS prints a text leaf bare, without this).
 ///
 /// # Errors
 /// Fails where the format has no form for the value.
-pub fn emit_value(_format: Format, _value: &Node, _layout: &Layout) -> Result<Plaintext, EmitError> {
-    Err(EmitError::Unsupported)
+pub fn emit_value(format: Format, value: &Node, layout: &Layout) -> Result<Plaintext, EmitError> {
+    match (format, value) {
+        (Format::Yaml, _) => Ok(yaml::emit_value(value)),
+        (Format::Json, _) => json::emit_value(value, layout),
+        (Format::Ini, _) => ini::emit_value(value),
+        (Format::Dotenv, Node::Scalar(Scalar::Str(text))) => Ok(text.duplicate()),
+        (Format::Dotenv | Format::Binary, _) => Err(EmitError::NotExtractable),
+    }
 }
 
 /// Writes the sample that `edit` shows for a file that is not there yet.
 ///
 /// # Errors
 /// Fails for a layout that the format refuses.
-pub fn emit_example(_format: Format, _layout: &Layout) -> Result<Plaintext, EmitError> {
-    Err(EmitError::Unsupported)
+pub fn emit_example(format: Format, layout: &Layout) -> Result<Plaintext, EmitError> {
+    const WELCOME: &str = "Welcome to SOPS! Edit this file as you please!";
+    let mut map = Map::default();
+    let remark = |text: &str| Entry::Comment(Comment::new(text));
+    match format {
+        Format::Binary => return Ok(WELCOME.into()),
+        Format::Yaml | Format::Json => {
+            map.push("hello", WELCOME);
+            map.push("example_key", "example_value");
+            map.entries.push(remark(" Example comment"));
+            let values = ["example_value1", "example_value2"];
+            map.push("example_array", Node::Seq(values.map(|value| Item::Node(value.into())).into()));
+            map.push("example_number", Scalar::Float(1234.56789));
+            let values = [true, false].map(|value| Item::Node(Scalar::Bool(value).into()));
+            map.push("example_booleans", Node::Seq(values.into()));
+        }
+        Format::Dotenv => {
+            map.entries.push(remark(" This is an example file."));
+            map.push("hello", WELCOME);
+            map.push("example_key", "example_value");
+            map.push("example_multiline", "foo\nbar\nbaz");
+        }
+        Format::Ini => {
+            let mut section = Map::default();
+            section.entries.push(remark(" This is an example file."));
+            section.push("hello", WELCOME);
+            section.push("example_key", "example_value");
+            map.push("Welcome!", section);
+        }
+    }
+    emit(format, &Tree { documents: vec![map] }, layout)
 }

@@ -8,11 +8,17 @@
 //! Order, duplicates and comments are data: comments may be encrypted, rule what else is, and stand between the elements
 //! of a list. A leaf may be a secret, so no `Debug` here says more than its kind.
 
+mod dotenv;
+mod flatten;
 mod format;
+mod ini;
+mod json;
 mod metadata;
+mod number;
 mod path;
 mod scalar;
 mod time;
+mod yaml;
 
 use std::fmt;
 
@@ -24,6 +30,9 @@ pub use metadata::{MetadataError, has_metadata, join_metadata, split_metadata};
 pub use path::TreePath;
 pub use scalar::{NotEncryptable, PlainBytes, Scalar, WrongPlainBytes};
 pub use time::Time;
+
+pub(crate) use json::quoted as json_quoted;
+pub(crate) use yaml::double_quoted as yaml_double_quoted;
 
 use crate::Plaintext;
 

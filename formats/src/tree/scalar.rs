@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 
 use super::Time;
+use super::number::plain_float;
 use crate::Plaintext;
 
 /// A leaf that has a value.
@@ -87,7 +88,7 @@ impl Scalar {
             Self::Str(text) => return Ok(PlainBytes::Borrowed(text)),
             Self::Int(number) => number.to_string(),
             Self::Uint(_) => return Err(NotEncryptable::Uint64),
-            Self::Float(number) => float_without_exponent(*number),
+            Self::Float(number) => plain_float(*number),
             Self::Bool(true) => "True".to_owned(),
             Self::Bool(false) => "False".to_owned(),
             Self::Time(time) => {
@@ -158,14 +159,6 @@ impl fmt::Debug for Scalar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.go_type())
     }
-}
-
-/// Writes a float as Go's `FormatFloat(f, 'f', -1, 64)` does.
-pub(super) fn float_without_exponent(number: f64) -> String {
-    if number.is_infinite() {
-        return if number > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() };
-    }
-    if number.is_nan() { "NaN".to_owned() } else { format!("{number}") }
 }
 
 /// Reads what Go's `ParseFloat` reads, hexadecimal numbers and underscores apart (SOPS never wrote those).

@@ -1,0 +1,1 @@
+//! What has been compared how often.
