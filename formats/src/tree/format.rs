@@ -92,6 +92,9 @@ pub struct ParseError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseProblem {
+    /// A YAML key is a list or a mapping.
+    #[error("a key is a list or a mapping; only text keys are supported")]
+    ComplexKey,
     /// A YAML mapping of the first document has a key twice.
     #[error("mapping key already defined at line {first}")]
     DuplicateKey {
@@ -122,6 +125,9 @@ pub enum ParseProblem {
     /// The text ends in the middle.
     #[error("the text ends in the middle")]
     Truncated,
+    /// A YAML value that is not of the type that its tag names.
+    #[error("the value does not fit its tag")]
+    WrongTag,
 }
 
 /// Why a tree cannot be written in a format.

@@ -7,7 +7,7 @@ use super::comments::Lines;
 use super::node::{Document, Id, Kind, Nodes};
 use super::resolve::{self, Resolved};
 use super::scan::Scan;
-use super::token::Style;
+use super::token::{Mark, Style};
 
 pub(super) struct Loader<'n, 'a> {
     nodes: &'n Nodes<'a>,
@@ -97,7 +97,7 @@ impl<'n, 'a> Loader<'n, 'a> {
                 })
             }
             Kind::Alias(target) => self.key(*target, depth + 1),
-            _ => Err(ParseError::new(node.mark, "a key is a list or a mapping; only text keys are supported")),
+            _ => Err(fail(node.mark, ParseProblem::ComplexKey)),
         }
     }
 
@@ -146,7 +146,7 @@ impl<'n, 'a> Loader<'n, 'a> {
         let node = &self.nodes[id];
         let Kind::Scalar(text, style) = &node.kind else { return Ok(None) };
         resolve::value(text, *style, node.tag.as_deref())
-            .map_err(|_| ParseError::new(node.mark, "the value does not fit its tag"))
+            .map_err(|_| fail(node.mark, ParseProblem::WrongTag))
     }
 
     fn enter(&mut self, id: Id, depth: usize) -> Scan<()> {
@@ -160,8 +160,12 @@ impl<'n, 'a> Loader<'n, 'a> {
         } else {
             return Ok(());
         };
-        Err(ParseError { line: mark.line + 1, column: mark.column + 1, problem })
+        Err(fail(mark, problem))
     }
+}
+
+fn fail(mark: Mark, problem: ParseProblem) -> ParseError {
+    ParseError { line: mark.line + 1, column: mark.column + 1, problem }
 }
 
 fn comments(lines: &Lines<'_>, inline: bool, into: &mut Vec<Entry>) {
@@ -195,8 +199,7 @@ impl<'n, 'a> Check<'n, 'a> {
         let node = &self.nodes[id];
         self.count(id)?;
         if depth > MAX_DEPTH {
-            let (line, column) = (node.mark.line + 1, node.mark.column + 1);
-            return Err(ParseError { line, column, problem: ParseProblem::TooDeep });
+            return Err(fail(node.mark, ParseProblem::TooDeep));
         }
         match &node.kind {
             Kind::Scalar(..) => Ok(()),
@@ -269,11 +272,10 @@ impl<'n, 'a> Check<'n, 'a> {
             let name = match &key.kind {
                 Kind::Scalar(text, _) => (true, text.bytes(), 0),
                 Kind::Alias(target) => (false, b"".as_slice(), target.0),
-                _ => return Err(ParseError::new(key.mark, "a key is a list or a mapping; only text keys are supported")),
+                _ => return Err(fail(key.mark, ParseProblem::ComplexKey)),
             };
             if let Some(first) = seen.insert(name, key.mark.line + 1) {
-                let (line, column) = (key.mark.line + 1, key.mark.column + 1);
-                return Err(ParseError { line, column, problem: ParseProblem::DuplicateKey { first } });
+                return Err(fail(key.mark, ParseProblem::DuplicateKey { first }));
             }
         }
         Ok(())
