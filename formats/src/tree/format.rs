@@ -134,6 +134,9 @@ pub enum ParseProblem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitError {
+    /// A comment that is not UTF-8 (YAML).
+    #[error("a comment is not UTF-8")]
+    CommentNotText,
     /// Maps and lists in dotenv or below an INI section.
     #[error("the format has no maps and lists inside of values")]
     Complex,
@@ -228,7 +231,7 @@ pub fn emit(format: Format, tree: &Tree, layout: &Layout) -> Result<Plaintext, E
 /// Fails where the format has no form for the value.
 pub fn emit_value(format: Format, value: &Node, layout: &Layout) -> Result<Plaintext, EmitError> {
     match (format, value) {
-        (Format::Yaml, _) => Ok(yaml::emit_value(value)),
+        (Format::Yaml, _) => yaml::emit_value(value),
         (Format::Json, _) => json::emit_value(value, layout),
         (Format::Ini, _) => ini::emit_value(value),
         (Format::Dotenv, Node::Scalar(Scalar::Str(text))) => Ok(text.duplicate()),

@@ -44,15 +44,19 @@ pub(crate) fn request(seed: u64) -> Request {
     };
     let output = if random.chance(75) { format } else { Format::ALL[random.below(Format::ALL.len())] };
     let indent = match output {
-        Format::Yaml => [None, None, Some(0), Some(1), Some(2), Some(3), Some(7), Some(12), Some(-1)][random.below(9)],
-        _ => [None, None, Some(0), Some(-1), Some(2), Some(-2)][random.below(6)],
+        _ if random.chance(3) => Some(-2),
+        Format::Yaml => [None, None, Some(0), Some(1), Some(2), Some(3), Some(7), Some(12)][random.below(8)],
+        _ => [None, None, Some(0), Some(-1), Some(2)][random.below(5)],
     };
     let mut input = match format {
-        Format::Yaml if random.chance(45) => Yaml::new(&mut random).documents(),
+        Format::Yaml if random.chance(25) => cell(&mut random),
+        Format::Yaml if random.chance(55) => Yaml::new(&mut random).documents(),
         Format::Yaml => chaos(&mut random),
         Format::Json => json(&mut random),
         Format::Dotenv => dotenv(&mut random),
         Format::Ini => ini(&mut random),
+        Format::Binary if random.chance(10) => Vec::new(),
+        Format::Binary if random.chance(50) => random.pick(TEXTS).as_bytes().to_vec(),
         Format::Binary => (0..random.below(60)).map(|_| u8::try_from(random.below(256)).unwrap()).collect(),
     };
     match random.below(30) {
@@ -92,6 +96,40 @@ const PLAIN: &[&str] = &[
     "!!binary /w==", "!!binary x", "!foo 12", "! 12", "!!bool yes", "!!null ''", "!!timestamp 2001-01-01", "!!timestamp x", "!!int foo",
     "!!str", "!!str ~", "!<tag:yaml.org,2002:int> 3", "!e!x y", "!!map x", "!!merge x", "!!set {a: b}", "!local [1, 2]",
 ];
+
+/// A document about one value: every kind of it, with comments at every place.
+fn cell(random: &mut Random) -> Vec<u8> {
+    const VALUES: &[&str] = &[
+        "{x: 1}", "*m", "{}", "*e", "[1, two]", "*l", "[]", "*n", "text", "'a # b'", "\"\"", "''", "\"a\\nb\\n\"", "\"a\\n\"", "*t", "!!binary /w==", "*b", "42", "-7",
+        "18446744073709551615", "9223372036854775808", "1.5", "1e30", "true", "False", "2024-01-01", "2001-12-14t21:59:43.10-05:00", "null", "~", "",
+    ];
+    let value = random.pick(VALUES);
+    let place = random.below(5);
+    let list = random.chance(50);
+    let mut out = String::from(
+        "anchors:\n  - &m\n    x: 1\n  - &e {}\n  - &l\n    - 1\n  - &n []\n  - &t |\n    a\n    b\n  - &b !!binary /w==\n",
+    );
+    out.push_str("top:\n");
+    for index in 0..1 + random.below(3) {
+        if matches!(place, 1 | 3) {
+            out.push_str(random.pick(&["    # above\n", "    # above\n    # twice\n", "\n    # above\n", "    # above\n\n"]));
+        }
+        let start = if list { "    - ".to_owned() } else { format!("    k{index}: ") };
+        out.push_str(&start);
+        out.push_str(value);
+        if matches!(place, 2 | 3) {
+            out.push_str(" # inline");
+        }
+        out.push('\n');
+    }
+    if place == 4 {
+        out.push_str(random.pick(&["    # below\n", "\n    # below\n", "    # below\n\n    # twice\n", "  # left\n"]));
+    }
+    if random.chance(50) {
+        out.push_str("end: 1\n");
+    }
+    out.into_bytes()
+}
 
 const KEYS: &[&str] = &[
     "a", "b", "c", "key", "some key", "data", "x_unencrypted", "\"q\"", "'s q'", "y", "n", "yes", "1", "1.5", "true", "null", "~", "é",
@@ -183,6 +221,17 @@ impl<'r> Yaml<'r> {
         }
     }
 
+    /// Mostly what can be read.
+    fn plain(&mut self) -> &'static str {
+        const REFUSED: [&str; 6] = ["!!binary x", "!!bool yes", "!!timestamp x", "!!int foo", "!e!x y", "- a"];
+        loop {
+            let plain = self.random.pick(PLAIN);
+            if !REFUSED.contains(&plain) || self.random.chance(20) {
+                return plain;
+            }
+        }
+    }
+
     fn key(&mut self) {
         let key = if self.random.chance(60) {
             self.fresh += 1;
@@ -217,7 +266,7 @@ impl<'r> Yaml<'r> {
         }
         match self.random.below(if depth > 3 { 6 } else { 10 }) {
             0..=2 => {
-                let plain = self.random.pick(PLAIN);
+                let plain = self.plain();
                 self.out.push(' ');
                 self.out.push_str(plain);
                 self.end_line();
@@ -254,8 +303,17 @@ impl<'r> Yaml<'r> {
         }
     }
 
+    fn text(&mut self) -> &'static str {
+        loop {
+            let text = self.random.pick(TEXTS);
+            if !text.contains(['\u{7}', '\u{1b}', '\u{7f}']) || self.random.chance(20) {
+                return text;
+            }
+        }
+    }
+
     fn quoted(&mut self) {
-        let text = self.random.pick(TEXTS);
+        let text = self.text();
         let text = if self.random.chance(50) {
             format!(" {}", serde_json::to_string(text).unwrap().replace("\\u007f", "\u{7f}"))
         } else {
@@ -266,7 +324,7 @@ impl<'r> Yaml<'r> {
     }
 
     fn block(&mut self, indent: usize) {
-        let text = self.random.pick(TEXTS);
+        let text = self.text();
         let head = self.random.pick(&["|", ">", "|-", ">-", "|+", ">+", "|2", "|2-", ">1+", "|-3"]);
         self.out.push(' ');
         self.out.push_str(head);
@@ -299,7 +357,7 @@ impl<'r> Yaml<'r> {
             if depth < 2 && self.random.chance(20) {
                 self.flow(depth + 1);
             } else {
-                let plain = self.random.pick(PLAIN);
+                let plain = self.plain();
                 self.out.push_str(plain);
             }
             if self.random.chance(self.comments / 6) {
@@ -408,6 +466,9 @@ fn dotenv(random: &mut Random) -> Vec<u8> {
         out.extend_from_slice(line.as_bytes());
         out.extend_from_slice(if random.chance(4) { b"\xff\r\n" } else { b"\n" });
     }
+    if random.chance(20) {
+        out.extend_from_slice(random.pick(&[b"L=\xff\n# below\n".as_slice(), b"# above\nM=\xff\n", b"N=\n# below\n"]));
+    }
     out
 }
 
@@ -415,7 +476,7 @@ fn ini(random: &mut Random) -> Vec<u8> {
     const LINES: &[&str] = &[
         "a = b", "key=value", "long key name = x", "a: b", "; c", "# d", ";; e", "#  # f", "", "[s]", "[other section]", "[s] ; after", "[DEFAULT]", "[default]", "[]", "[x", "[a]b]",
         "k = v ; c", "k = v # d", "k=v;c", "q = \"x\"", "q = 'y'", "q = \"a\"b\"", "q = ` raw ; x `", "t = \"\"\"one", "two\"\"\"", "t = \"\"\"x\"\"\" ; y", "m = `a", "b` # z", "c = a \\", "  more",
-        "- = auto", "-=x", "\"quo ted\" = x", "`a=b` = y", "e =", "e = ", "noeq", "= x", "sp = \" x \"", "u = é\u{a0}", "p = %(a)s", "h = #x", "bs = x\\", "\"\"\"a\"b\"\"\" = z", "dup = 1", "dup = 2",
+        "- = auto", "-=x", "lines = \"\"\"a\nb\"\"\"", "\"quo ted\" = x", "`a=b` = y", "e =", "e = ", "noeq", "= x", "sp = \" x \"", "u = é\u{a0}", "p = %(a)s", "h = #x", "bs = x\\", "\"\"\"a\"b\"\"\" = z", "dup = 1", "dup = 2",
     ];
     let mut out = String::new();
     for _ in 0..random.below(12) {
@@ -427,5 +488,9 @@ fn ini(random: &mut Random) -> Vec<u8> {
         out.push_str(line);
         out.push('\n');
     }
-    out.into_bytes()
+    let mut out = out.into_bytes();
+    if random.chance(15) {
+        out.extend_from_slice(random.pick(&[b"; above\nbytes = \xff\n".as_slice(), b"bytes = \xff\nnext = 1\n", b"bytes = \xff\n"]));
+    }
+    out
 }

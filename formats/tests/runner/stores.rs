@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sealops_formats::tree::{
-    EmitError, Entry, Format, Item, Key, Layout, Map, Node, ParseProblem, Scalar, Tree, emit, emit_example, emit_value, parse,
+    EmitError, Entry, Format, Item, Layout, Map, Node, ParseProblem, Tree, emit, emit_example, emit_value, parse,
 };
 
 use crate::cells::Cells;
@@ -140,7 +140,7 @@ fn written(request: &Request, tree: &Tree, answer: &Answer) -> Result<Outcome, S
     let output = request.output;
     match (emit(output, tree, &layout), answer.emit_error.as_str()) {
         (Ok(text), "") if text.expose() == answer.emitted() => Ok(Outcome::Equal),
-        (Ok(_), "") if output == Format::Yaml && any(tree, &is_tab_text) => Ok(Outcome::Intended(Intended::TabText)),
+        (Ok(_), "") if output == Format::Yaml && any(tree, is_tab_text) => Ok(Outcome::Intended(Intended::TabText)),
         (Ok(text), "") => Err(format!(
             "texts differ {output:?} | {}\nours:\n{}\ntheirs:\n{}",
             dump::readable(&dump::tree(tree)),
@@ -178,22 +178,62 @@ fn values(request: &Request, tree: &Tree, answer: &Answer) -> Result<(), String>
     Ok(())
 }
 
-fn is_tab_text(node: &Node) -> bool {
-    node.as_text().is_some_and(|text| text.expose().starts_with(b"\t") && text.expose().contains(&b'\n'))
+fn is_tab_text(text: &[u8]) -> bool {
+    text.starts_with(b"\t") && text.contains(&b'\n')
 }
 
-/// Returns whether any value of a tree is such.
-fn any(tree: &Tree, such: &dyn Fn(&Node) -> bool) -> bool {
-    fn in_map(map: &Map, such: &dyn Fn(&Node) -> bool) -> bool {
-        map.entries.iter().any(|entry| matches!(entry, Entry::Pair { value, .. } if in_node(value, such)))
+/// Returns whether any key or text of a tree is such.
+fn any(tree: &Tree, such: fn(&[u8]) -> bool) -> bool {
+    tree.documents.iter().any(|map| any_in_map(map, such))
+}
+
+fn any_in_map(map: &Map, such: fn(&[u8]) -> bool) -> bool {
+    map.entries.iter().any(|entry| match entry {
+        Entry::Pair { key, value } => key.as_bytes().is_some_and(such) || any_in_node(value, such),
+        Entry::Comment(_) => false,
+    })
+}
+
+fn any_in_node(node: &Node, such: fn(&[u8]) -> bool) -> bool {
+    match node {
+        Node::Map(map) => any_in_map(map, such),
+        Node::Seq(items) => items.iter().any(|item| matches!(item, Item::Node(node) if any_in_node(node, such))),
+        leaf => leaf.as_text().is_some_and(|text| such(text.expose())),
     }
-    fn in_node(node: &Node, such: &dyn Fn(&Node) -> bool) -> bool {
-        such(node)
-            || match node {
-                Node::Map(map) => in_map(map, such),
-                Node::Seq(items) => items.iter().any(|item| matches!(item, Item::Node(node) if in_node(node, such))),
-                _ => false,
-            }
+}
+
+#[test]
+fn the_sample_of_edit_is_that_of_sops() {
+    let texts = Format::ALL.map(|format| (format, if format == Format::Json { "{}" } else { "" }));
+    let requests = texts.map(|(format, text)| Request { format, output: format, indent: Some(2), input: text.into() });
+    for (request, answer) in requests.iter().zip(ask(&requests)) {
+        let ours = emit_example(request.format, &Layout { indent: request.indent }).unwrap();
+        assert_eq!(ours.expose_str(), std::str::from_utf8(&answer.example()).ok(), "{:?}", request.format);
     }
-    tree.documents.iter().any(|map| in_map(map, such))
+}
+
+/// What we write, we read back: every value of it, in every format that has a form for it.
+#[test]
+fn generated_trees_survive_being_written_and_read() {
+    let mut survived = 0;
+    for seed in 0..4_000 {
+        let request = generate::request(seed);
+        let Ok(tree) = parse(request.format, &request.input) else { continue };
+        for format in [Format::Yaml, Format::Json] {
+            let layout = Layout { indent: request.indent.map(|indent| indent.max(0)) };
+            let Ok(text) = emit(format, &tree, &layout) else { continue };
+            let words = String::from_utf8_lossy(text.expose()).into_owned();
+            let again = match parse(format, text.expose()) {
+                Ok(again) => again,
+                // JSON takes keys twice; SOPS and we write them to YAML as they are.
+                Err(error) if matches!(error.problem, ParseProblem::DuplicateKey { .. }) => continue,
+                Err(error) => panic!("seed {seed} {format:?}: {error}\n{words}"),
+            };
+            let documents = if format == Format::Json { 1 } else { tree.documents.len() };
+            let (before, after) = (dump::values(&tree, documents, format), dump::values(&again, documents, format));
+            assert_eq!(before, after, "seed {seed} {format:?} {layout:?}\n{words}");
+            survived += 1;
+        }
+    }
+    assert!(survived > 2_000, "only {survived}");
 }

@@ -39,7 +39,7 @@ impl<'n, 'a> Loader<'n, 'a> {
                 self.root(*target, map, depth + 1)?;
             }
             // An empty document.
-            Kind::Scalar(text, style) if self.is_null(text.bytes(), *style, node.tag.as_deref()) => return Ok(()),
+            Kind::Scalar(text, style) if is_null(text.bytes(), *style, node.tag.as_deref()) => return Ok(()),
             Kind::Scalar(..) => {
                 return Err(ParseError::new(node.mark, "YAML documents that are values are not supported"));
             }
@@ -49,13 +49,6 @@ impl<'n, 'a> Loader<'n, 'a> {
         }
         comments(&node.foot, false, &mut map.entries);
         Ok(())
-    }
-
-    fn is_null(&self, text: &[u8], style: Style, tag: Option<&str>) -> bool {
-        match tag {
-            Some(tag) => tag == "!!null",
-            None => style == Style::Plain && matches!(resolve::resolve(text, true), Resolved::Null),
-        }
     }
 
     fn entries(&mut self, entries: &[Id], map: &mut Map, depth: usize) -> Scan<()> {
@@ -164,6 +157,13 @@ impl<'n, 'a> Loader<'n, 'a> {
     }
 }
 
+fn is_null(text: &[u8], style: Style, tag: Option<&str>) -> bool {
+    match tag {
+        Some(tag) => tag == "!!null",
+        None => style == Style::Plain && matches!(resolve::resolve(text, true), Resolved::Null),
+    }
+}
+
 fn fail(mark: Mark, problem: ParseProblem) -> ParseError {
     ParseError { line: mark.line + 1, column: mark.column + 1, problem }
 }
@@ -194,7 +194,7 @@ impl<'n, 'a> Check<'n, 'a> {
         Self { nodes, decoded: 1, by_alias: 0, alias_depth: 0 }
     }
 
-    /// Checks a value; `string_keys` where null keys hide their value.
+    /// Checks a value; `string_keys` where Go's map has texts as keys, so that a null key hides its value.
     pub(super) fn node(&mut self, id: Id, string_keys: bool, depth: usize) -> Scan<()> {
         let node = &self.nodes[id];
         self.count(id)?;
@@ -210,11 +210,11 @@ impl<'n, 'a> Check<'n, 'a> {
                 result
             }
             Kind::List(items) => items.iter().try_for_each(|item| self.node(*item, false, depth + 1)),
-            Kind::Map(entries) => self.map(entries, depth),
+            Kind::Map(entries) => self.map(entries, string_keys, depth),
         }
     }
 
-    fn map(&mut self, entries: &[Id], depth: usize) -> Scan<()> {
+    fn map(&mut self, entries: &[Id], string_keys: bool, depth: usize) -> Scan<()> {
         self.unique(entries)?;
         let mut merged = None;
         for pair in entries.chunks_exact(2) {
@@ -223,34 +223,40 @@ impl<'n, 'a> Check<'n, 'a> {
                 continue;
             }
             self.node(pair[0], false, depth + 1)?;
-            self.node(pair[1], false, depth + 1)?;
+            if !(string_keys && self.is_null(pair[0])) {
+                self.node(pair[1], false, depth + 1)?;
+            }
         }
         let Some(source) = merged else { return Ok(()) };
         for pair in entries.chunks_exact(2) {
             self.count(pair[0])?;
         }
-        self.merge(source, depth)
+        self.merge(source, string_keys, depth)
     }
 
-    fn merge(&mut self, source: Id, depth: usize) -> Scan<()> {
-        let want_map = |node: &super::node::Node<'_>| {
-            ParseError::new(node.mark, "map merge requires map or sequence of maps as the value")
+    fn merge(&mut self, source: Id, string_keys: bool, depth: usize) -> Scan<()> {
+        let is_map = |id: Id| match &self.nodes[id].kind {
+            Kind::Map(_) => true,
+            Kind::Alias(target) => matches!(self.nodes[*target].kind, Kind::Map(_)),
+            _ => false,
         };
-        let node = &self.nodes[source];
+        let sources = match &self.nodes[source].kind {
+            Kind::List(items) => items.as_slice(),
+            _ => &[source],
+        };
+        if let Some(wrong) = sources.iter().find(|id| !is_map(**id)) {
+            let problem = ParseProblem::Syntax("map merge requires map or sequence of maps as the value");
+            return Err(fail(self.nodes[*wrong].mark, problem));
+        }
+        sources.iter().try_for_each(|id| self.node(*id, string_keys, depth + 1))
+    }
+
+    fn is_null(&self, id: Id) -> bool {
+        let node = &self.nodes[id];
         match &node.kind {
-            Kind::Map(_) => self.node(source, true, depth + 1),
-            Kind::Alias(target) if matches!(self.nodes[*target].kind, Kind::Map(_)) => self.node(source, true, depth + 1),
-            Kind::List(items) => items.iter().try_for_each(|item| {
-                let from = match &self.nodes[*item].kind {
-                    Kind::Alias(target) => *target,
-                    _ => *item,
-                };
-                if !matches!(self.nodes[from].kind, Kind::Map(_)) {
-                    return Err(want_map(&self.nodes[*item]));
-                }
-                self.node(*item, true, depth + 1)
-            }),
-            _ => Err(want_map(node)),
+            Kind::Scalar(text, style) => is_null(text.bytes(), *style, node.tag.as_deref()),
+            Kind::Alias(target) => self.is_null(*target),
+            _ => false,
         }
     }
 
