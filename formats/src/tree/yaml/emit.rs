@@ -22,14 +22,14 @@ pub(in super::super) fn emit(tree: &Tree, layout: &Layout) -> Result<Plaintext, 
     for (index, document) in tree.documents.iter().enumerate() {
         emitter.document(document, index == 0);
     }
-    Ok(emitter.out)
+    emitter.finish()
 }
 
 /// Writes one value; its indentation is always the default.
-pub(in super::super) fn emit_value(value: &Node) -> Plaintext {
+pub(in super::super) fn emit_value(value: &Node) -> Result<Plaintext, EmitError> {
     let mut emitter = Emitter::new(DEFAULT_INDENT);
     emitter.value_document(value);
-    emitter.out
+    emitter.finish()
 }
 
 fn indent_of(layout: &Layout) -> Result<isize, EmitError> {
@@ -67,6 +67,7 @@ struct Emitter {
     foot: Slot,
     tail: Slot,
     key_line: Slot,
+    failed: Option<EmitError>,
 }
 
 /// The comments of a collection: above it, and those that its end brings.
@@ -93,7 +94,12 @@ impl Emitter {
             foot: Slot::default(),
             tail: Slot::default(),
             key_line: Slot::default(),
+            failed: None,
         }
+    }
+
+    fn finish(self) -> Result<Plaintext, EmitError> {
+        self.failed.map_or(Ok(self.out), Err)
     }
 
     fn document(&mut self, map: &Map, first: bool) {
@@ -450,6 +456,9 @@ impl Emitter {
 
     fn comment(&mut self, comment: &Plaintext) {
         let text = comment.expose();
+        if comment.expose_str().is_none() {
+            self.failed = Some(EmitError::CommentNotText);
+        }
         let (mut breaks, mut pound) = (false, false);
         let mut place = 0;
         while place < text.len() {

@@ -16,7 +16,8 @@ pub(super) fn style_of(text: &[u8]) -> Style {
     };
     let looks = Looks::of(text);
     match wanted {
-        Style::Literal if !looks.block => Style::Double,
+        // go-yaml cannot read a literal that starts with a tab; SOPS 3.13.3 writes null for such a text.
+        Style::Literal if !looks.block || text.first() == Some(&b'\t') => Style::Double,
         Style::Plain if looks.plain => Style::Plain,
         Style::Plain if looks.single => Style::Single,
         Style::Plain => Style::Double,
