@@ -30,25 +30,21 @@ pub(super) fn is_multiline(text: &[u8]) -> bool {
     (0..text.len()).any(|place| is_break(text, place))
 }
 
+/// Returns whether a text holds line breaks and nothing else.
+pub(super) fn is_breaks_only(text: &[u8]) -> bool {
+    let mut place = 0;
+    while place < text.len() && is_break(text, place) {
+        place += width(text[place]);
+    }
+    place >= text.len()
+}
+
 /// Words that YAML 1.1 took for booleans.
 fn was_boolean(text: &[u8]) -> bool {
     matches!(
         text,
-        b"y" | b"Y"
-            | b"yes"
-            | b"Yes"
-            | b"YES"
-            | b"on"
-            | b"On"
-            | b"ON"
-            | b"n"
-            | b"N"
-            | b"no"
-            | b"No"
-            | b"NO"
-            | b"off"
-            | b"Off"
-            | b"OFF"
+        b"y" | b"Y" | b"yes" | b"Yes" | b"YES" | b"on" | b"On" | b"ON" | b"n" | b"N" | b"no" | b"No" | b"NO"
+            | b"off" | b"Off" | b"OFF"
     )
 }
 
@@ -87,8 +83,8 @@ impl Looks {
         };
         let mut indicators = text.starts_with(b"---") || text.starts_with(b"...");
         indicators |= match first {
-            b'#' | b',' | b'[' | b']' | b'{' | b'}' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\'' | b'"'
-            | b'%' | b'@' | b'`' => true,
+            b'#' | b',' | b'[' | b']' | b'{' | b'}' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\'' | b'"' | b'%' | b'@'
+            | b'`' => true,
             b'?' | b':' | b'-' => text.len() == 1 || is_blank(text[1]),
             _ => false,
         };
