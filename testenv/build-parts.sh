@@ -3,10 +3,15 @@
 #
 # Each part lives in a folder named after the hash of everything that decides its content (go.mod, go.sum, this
 # file's version of the build line, the Go version), so a second run finds it and a changed lock file rebuilds it.
-# Prints one line `NAME=PATH` per program on standard output; everything else goes to standard error.
+# Prints one line `NAME=PATH` per program on standard output; everything else goes to standard error. Arguments are the
+# names of parts, all without.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
+# With arguments only the parts of these names.
+wanted=" $* "
+skipped() { [ "$wanted" != "  " ] && [[ "$wanted" != *" $1 "* ]]; }
+
 cache=${SEALOPS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sealops}/parts
 mkdir -p "$cache"
 
@@ -14,8 +19,15 @@ mkdir -p "$cache"
 go_part() {
   local name=$1 module=$here/go/$2 ldflags=$3
   shift 3
+  if skipped "$name"; then return; fi
   local key folder started
-  key=$({ cat "$module/go.mod" "$module/go.sum"; go env GOVERSION; echo "$ldflags" "$@"; } | sha256sum | cut -c1-16)
+  # A program of ours, package `.`, changes with its source.
+  key=$({
+    cat "$module/go.mod" "$module/go.sum"
+    go env GOVERSION
+    echo "$ldflags" "$@"
+    case " $* " in *"=. "*) cat "$module"/*.go ;; esac
+  } | sha256sum | cut -c1-16)
   folder=$cache/$name-$key
   if [ ! -e "$folder/complete" ]; then
     started=$SECONDS
@@ -37,6 +49,7 @@ go_part() {
 wheel_part() {
   local name=$1 requirements=$here/python/$2
   shift 2
+  if skipped "$name"; then return; fi
   local folder started program
   folder=$cache/$name-$({ cat "$requirements"; python3 -c "import sys; print(sys.version, sys.prefix)"; } | sha256sum | cut -c1-16)
   if [ ! -e "$folder/complete" ]; then
@@ -54,6 +67,7 @@ wheel_part() {
 # go_file NAME=FILE MODULE-FOLDER MODULE-PATH: one file of a pinned module, taken from Go's module cache as it is.
 go_file() {
   local name=${1%%=*} file=${1#*=} module=$here/go/$2 path=$3
+  if skipped "$name"; then return; fi
   local folder source
   folder=$cache/$name-$({ cat "$module/go.sum"; echo "$path $file"; } | sha256sum | cut -c1-16)
   if [ ! -e "$folder/complete" ]; then
@@ -84,6 +98,7 @@ go_part sealed-secrets sealed-secrets "-s -w -X main.VERSION=v0.40.0" \
   kubeseal=github.com/bitnami/sealed-secrets/cmd/kubeseal controller=github.com/bitnami/sealed-secrets/cmd/controller
 go_part etcd etcd "-s -w" etcd=go.etcd.io/etcd/server/v3
 go_part sops sops "-s -w" sops=github.com/getsops/sops/v3/cmd/sops
+go_part sops-stores sops-stores "-s -w" sops-stores=.
 go_part kubernetes kubernetes \
   "-s -w -X $component.gitVersion=$kube -X $component.gitMajor=1 -X $component.gitMinor=36" \
   kube-apiserver=k8s.io/kubernetes/cmd/kube-apiserver \

@@ -8,6 +8,7 @@ mod re_encrypt;
 mod release;
 mod render;
 mod seal;
+mod sops;
 mod unseal;
 mod validate;
 
@@ -19,9 +20,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::error::CommandError;
 use crate::ui;
 
-/// Seals Secrets for git, opens them again, and renders a folder of manifests without a cluster
+/// Seals Secrets for git, encrypts files as SOPS does, and renders a folder of manifests without a cluster
 ///
-/// Under the name `kubeseal` (a symbolic link) it takes the flags of kubeseal 0.40.0.
+/// Under the names `kubeseal` and `sops` (symbolic links) it takes the flags of kubeseal 0.40.0 and sops 3.13.3.
 #[derive(Parser)]
 #[command(name = "sealops", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -34,6 +35,20 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 the input cannot be used, 2 the 
 
 #[derive(Subcommand)]
 enum Verb {
+    Encrypt(sops::encrypt::Args),
+    Decrypt(sops::decrypt::Args),
+    Edit(sops::edit::Args),
+    Rotate(sops::rotate::Args),
+    Set(sops::set::SetArgs),
+    Unset(sops::set::UnsetArgs),
+    #[command(name = "updatekeys")]
+    UpdateKeys(sops::updatekeys::Args),
+    Groups(sops::groups::Args),
+    #[command(name = "filestatus")]
+    FileStatus(sops::verify::StatusArgs),
+    ExecEnv(sops::exec::EnvArgs),
+    ExecFile(sops::exec::FileArgs),
+    Verify(sops::verify::Args),
     Seal(seal::Args),
     Unseal(unseal::Args),
     ReEncrypt(re_encrypt::Args),
@@ -59,6 +74,18 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
         }
     };
     finish(match cli.verb {
+        Verb::Encrypt(args) => sops::encrypt::run(&args),
+        Verb::Decrypt(args) => sops::decrypt::run(&args),
+        Verb::Edit(args) => sops::edit::run(&args),
+        Verb::Rotate(args) => sops::rotate::run(&args),
+        Verb::Set(args) => sops::set::set(&args),
+        Verb::Unset(args) => sops::set::unset(&args),
+        Verb::UpdateKeys(args) => sops::updatekeys::run(&args),
+        Verb::Groups(args) => sops::groups::run(&args),
+        Verb::FileStatus(args) => sops::verify::filestatus(&args),
+        Verb::ExecEnv(args) => sops::exec::env(&args),
+        Verb::ExecFile(args) => sops::exec::file(&args),
+        Verb::Verify(args) => sops::verify::run(&args),
         Verb::Seal(args) => seal::run(&args),
         Verb::Unseal(args) => unseal::run(&args),
         Verb::ReEncrypt(args) => re_encrypt::run(&args),

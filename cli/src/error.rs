@@ -12,6 +12,8 @@ pub(crate) enum Kind {
     Usage,
     /// A server did not answer as it should, so that trying again may help: exit code 3.
     Connection,
+    /// One of the numbers that SOPS gives its failures, or a child's.
+    Code(u8),
 }
 
 /// A failed command. No text in here may hold a value or a part of the input.
@@ -59,6 +61,11 @@ impl CommandError {
         all
     }
 
+    /// A failure with an exit code of its own.
+    pub(crate) fn code(code: u8, error: impl fmt::Display) -> Self {
+        Self { kind: Kind::Code(code), ..Self::input(error) }
+    }
+
     /// Adds what the user can do.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
@@ -76,6 +83,7 @@ impl CommandError {
             Kind::Input => ExitCode::from(1),
             Kind::Usage => ExitCode::from(2),
             Kind::Connection => ExitCode::from(3),
+            Kind::Code(code) => ExitCode::from(code),
         }
     }
 }

@@ -19,6 +19,7 @@ mod merging;
 mod resealing;
 mod sealed_file;
 mod sealing;
+mod sops;
 mod ui;
 mod unsealing;
 
@@ -31,10 +32,9 @@ fn main() -> ExitCode {
     sealops_controller::harden::no_core_dumps();
     let arguments: Vec<OsString> = env::args_os().collect();
     let name = arguments.first().and_then(|path| Path::new(path).file_stem()).unwrap_or_default();
-    let result = match name.to_str() {
-        Some("kubeseal") => return compat::kubeseal::run(&arguments),
-        Some("sops") => Err(error::CommandError::input("sops is not part of this version yet")),
-        _ => return commands::run(arguments),
-    };
-    commands::finish(result)
+    match name.to_str() {
+        Some("kubeseal") => compat::kubeseal::run(&arguments),
+        Some("sops") => compat::sops::run(&arguments),
+        _ => commands::run(arguments),
+    }
 }

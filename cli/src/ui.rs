@@ -26,6 +26,18 @@ pub(crate) fn warn(text: &str) {
     say(&format!("{} {text}", label("33", "warning:")));
 }
 
+/// Tells something in the form of sops' log, which wrappers filter.
+pub(crate) fn log_line(logger: &str, level: &str, text: &str) {
+    let time = jiff::Timestamp::now().to_string();
+    let time = time.split('.').next().unwrap_or_default().trim_end_matches('Z');
+    say(&format!("[{logger}]\t time=\"{time}Z\" level={level} msg={text:?}"));
+}
+
+/// Tells a text as it is.
+pub(crate) fn plain(text: &str) {
+    say(text);
+}
+
 /// Tells why the command failed.
 pub(crate) fn report(error: &CommandError) {
     say(&format!("{} {}", label("31", "error:"), error.error));

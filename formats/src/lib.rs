@@ -6,5 +6,6 @@
 pub mod base64;
 pub mod manifest;
 mod plaintext;
+pub mod tree;
 
 pub use plaintext::Plaintext;

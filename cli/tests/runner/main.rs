@@ -15,4 +15,5 @@ mod resealing;
 mod sandbox;
 mod seal;
 mod security;
+mod sops;
 mod unseal;

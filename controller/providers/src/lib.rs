@@ -4,6 +4,8 @@
 //! in the controller), never holds the controller's own client and never sees a whole Secret.
 
 mod fake;
+#[cfg(feature = "local-keys")]
+pub mod local;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -3,6 +3,7 @@
 use super::node::{Node, ScalarKind, Value};
 use super::scalar::needs_quotes_to_stay_text;
 use crate::Plaintext;
+use crate::tree::{json_quoted, yaml_double_quoted};
 
 /// Writes JSON with two-space indentation in the order of the tree, one newline at the end.
 ///
@@ -24,13 +25,13 @@ pub fn to_yaml(node: &Node) -> Plaintext {
 fn json(out: &mut Plaintext, node: &Node, depth: usize) {
     match &node.value {
         Value::Null => out.push(b"null"),
-        Value::Scalar(ScalarKind::Text, text) => json_text(out, text),
+        Value::Scalar(ScalarKind::Text, text) => json_quoted(out, text.expose()),
         Value::Scalar(_, text) => out.push(text.expose()),
         Value::List(items) => {
             json_block(out, depth, *b"[]", items.len(), |out, index| json(out, &items[index], depth + 1));
         }
         Value::Map(entries) => json_block(out, depth, *b"{}", entries.len(), |out, index| {
-            json_text(out, &Plaintext::from(entries[index].0.as_str()));
+            json_quoted(out, entries[index].0.as_bytes());
             out.push(b": ");
             json(out, &entries[index].1, depth + 1);
         }),
@@ -55,29 +56,6 @@ fn json_block(
         indent(out, depth);
     }
     out.push(&braces[1..]);
-}
-
-fn json_text(out: &mut Plaintext, text: &Plaintext) {
-    out.push(b"\"");
-    for chunk in text.expose().utf8_chunks() {
-        for character in chunk.valid().chars() {
-            match character {
-                '"' => out.push(b"\\\""),
-                '\\' => out.push(b"\\\\"),
-                '\n' => out.push(b"\\n"),
-                '\r' => out.push(b"\\r"),
-                '\t' => out.push(b"\\t"),
-                '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\x1f' => {
-                    out.push(format!("\\u{:04x}", u32::from(character)).as_bytes());
-                }
-                _ => out.push(character.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
-        }
-        if !chunk.invalid().is_empty() {
-            out.push(b"\\ufffd");
-        }
-    }
-    out.push(b"\"");
 }
 
 /// Where a YAML value starts.
@@ -122,7 +100,7 @@ fn yaml_map(out: &mut Plaintext, entries: &[(String, Node)], depth: usize, posit
             indent(out, depth);
         }
         if key.contains('\n') {
-            yaml_double(out, key);
+            yaml_double_quoted(out, key);
         } else {
             yaml_text(out, &Plaintext::from(key.as_str()), depth);
         }
@@ -148,7 +126,7 @@ fn yaml_list(out: &mut Plaintext, items: &[Node], depth: usize, position: Positi
 
 fn yaml_text(out: &mut Plaintext, text: &Plaintext, depth: usize) {
     match text.expose_str() {
-        None => json_text(out, text),
+        None => json_quoted(out, text.expose()),
         Some(words) => match style_of(words) {
             Style::Plain => out.push(words.as_bytes()),
             Style::Single => {
@@ -161,7 +139,7 @@ fn yaml_text(out: &mut Plaintext, text: &Plaintext, depth: usize) {
                 }
                 out.push(b"'");
             }
-            Style::Double => yaml_double(out, words),
+            Style::Double => yaml_double_quoted(out, words),
             Style::Block => yaml_block(out, words, depth),
         },
     }
@@ -178,38 +156,9 @@ pub(super) fn yaml_word(words: &str, in_brackets: bool) -> String {
             out.push(words.replace('\'', "''").as_bytes());
             out.push(b"'");
         }
-        Style::Double | Style::Block => yaml_double(&mut out, words),
+        Style::Double | Style::Block => yaml_double_quoted(&mut out, words),
     }
     out.expose_str().unwrap_or_default().to_owned()
-}
-
-/// Double-quoted, with the escapes of go-yaml.
-fn yaml_double(out: &mut Plaintext, words: &str) {
-    out.push(b"\"");
-    for character in words.chars() {
-        let code = u32::from(character);
-        match character {
-            '"' => out.push(b"\\\""),
-            '\\' => out.push(b"\\\\"),
-            '\0' => out.push(b"\\0"),
-            '\u{7}' => out.push(b"\\a"),
-            '\u{8}' => out.push(b"\\b"),
-            '\t' => out.push(b"\\t"),
-            '\n' => out.push(b"\\n"),
-            '\u{b}' => out.push(b"\\v"),
-            '\u{c}' => out.push(b"\\f"),
-            '\r' => out.push(b"\\r"),
-            '\u{1b}' => out.push(b"\\e"),
-            '\u{85}' => out.push(b"\\N"),
-            '\u{2028}' => out.push(b"\\L"),
-            '\u{2029}' => out.push(b"\\P"),
-            _ if is_printable(character) => out.push(character.encode_utf8(&mut [0; 4]).as_bytes()),
-            _ if code <= 0xff => out.push(format!("\\x{code:02X}").as_bytes()),
-            _ if code <= 0xffff => out.push(format!("\\u{code:04X}").as_bytes()),
-            _ => out.push(format!("\\U{code:08X}").as_bytes()),
-        }
-    }
-    out.push(b"\"");
 }
 
 /// What go-yaml writes unescaped: nothing above U+FFFF.
