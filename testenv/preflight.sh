@@ -32,6 +32,7 @@ check() {
   need openssl openssl "an independent judge of certificates"
   need gpg gnupg "SOPS files with PGP keys"
   need gpg-agent gpg-agent "SOPS files with PGP keys"
+  need age age "an independent judge of age messages"
   need sha256sum coreutils "cache keys"
   need python3 python3 "OpenBao and moto are wheels"
   if command -v python3 >/dev/null 2>&1 && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then

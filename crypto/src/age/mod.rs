@@ -164,7 +164,11 @@ pub fn decrypt<'a>(
     decrypt_up_to(message, identities, MAX_CONTENT_BYTES)
 }
 
-fn decrypt_up_to<'a>(
+/// Decrypts a message whose content may have up to `limit` bytes.
+///
+/// # Errors
+/// As [`decrypt`].
+pub fn decrypt_up_to<'a>(
     message: &[u8],
     identities: impl Iterator<Item = &'a dyn Identity>,
     limit: usize,

@@ -92,6 +92,9 @@ pub struct ParseError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseProblem {
+    /// A YAML key is a list or a mapping.
+    #[error("a key is a list or a mapping; only text keys are supported")]
+    ComplexKey,
     /// A YAML mapping of the first document has a key twice.
     #[error("mapping key already defined at line {first}")]
     DuplicateKey {
@@ -122,12 +125,18 @@ pub enum ParseProblem {
     /// The text ends in the middle.
     #[error("the text ends in the middle")]
     Truncated,
+    /// A YAML value that is not of the type that its tag names.
+    #[error("the value does not fit its tag")]
+    WrongTag,
 }
 
 /// Why a tree cannot be written in a format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitError {
+    /// A comment that is not UTF-8 (YAML).
+    #[error("a comment is not UTF-8")]
+    CommentNotText,
     /// Maps and lists in dotenv or below an INI section.
     #[error("the format has no maps and lists inside of values")]
     Complex,
@@ -222,7 +231,7 @@ pub fn emit(format: Format, tree: &Tree, layout: &Layout) -> Result<Plaintext, E
 /// Fails where the format has no form for the value.
 pub fn emit_value(format: Format, value: &Node, layout: &Layout) -> Result<Plaintext, EmitError> {
     match (format, value) {
-        (Format::Yaml, _) => Ok(yaml::emit_value(value)),
+        (Format::Yaml, _) => yaml::emit_value(value),
         (Format::Json, _) => json::emit_value(value, layout),
         (Format::Ini, _) => ini::emit_value(value),
         (Format::Dotenv, Node::Scalar(Scalar::Str(text))) => Ok(text.duplicate()),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use sealops_formats::tree::{Comment, Entry, Item, Key, Map, Node, Scalar, Tree};
+use sealops_formats::tree::{Comment, Entry, Format, Item, Key, Map, Node, Scalar, Tree};
 
 pub(crate) fn tree(tree: &Tree) -> String {
     let mut out = String::new();
@@ -71,6 +71,66 @@ fn comment(out: &mut String, comment: &Comment) {
 fn hex(out: &mut String, mark: char, bytes: &[u8]) {
     out.push(mark);
     bytes.iter().for_each(|byte| write!(out, "{byte:02x}").unwrap());
+}
+
+/// The first documents without comments, with what a format cannot tell apart made equal: floats without fraction are
+/// whole numbers, and in JSON times are texts and bytes that are no text replacement characters.
+pub(crate) fn values(tree: &Tree, documents: usize, format: Format) -> String {
+    let mut out = String::new();
+    for document in tree.documents.iter().take(documents) {
+        plain_map(&mut out, document, format);
+        out.push(';');
+    }
+    out
+}
+
+fn plain_map(out: &mut String, map: &Map, format: Format) {
+    out.push('{');
+    for entry in &map.entries {
+        let Entry::Pair { key, value } = entry else { continue };
+        match key.as_bytes() {
+            Some(bytes) => write!(out, "{:?}", String::from_utf8_lossy(bytes)).unwrap(),
+            None => out.push('?'),
+        }
+        out.push(':');
+        plain_node(out, value, format);
+        out.push(',');
+    }
+    out.push('}');
+}
+
+fn plain_node(out: &mut String, value: &Node, format: Format) {
+    match value {
+        Node::Map(found) => plain_map(out, found, format),
+        Node::Seq(items) => {
+            out.push('[');
+            for item in items {
+                if let Item::Node(found) = item {
+                    plain_node(out, found, format);
+                    out.push(',');
+                }
+            }
+            out.push(']');
+        }
+        Node::Scalar(Scalar::Float(number)) if number.fract() == 0.0 => write!(out, "{:e}", number + 0.0).unwrap(),
+        #[expect(clippy::cast_precision_loss, reason = "compared as floats")]
+        Node::Scalar(Scalar::Int(number)) if *number != 0 => write!(out, "{:e}", *number as f64).unwrap(),
+        Node::Scalar(Scalar::Int(_)) => out.push_str("0e0"),
+        #[expect(clippy::cast_precision_loss, reason = "compared as floats")]
+        Node::Scalar(Scalar::Uint(number)) => write!(out, "{:e}", *number as f64).unwrap(),
+        Node::Scalar(Scalar::Time(time)) if format == Format::Json => write!(out, "{:?}", time.to_rfc3339_nano()).unwrap(),
+        Node::Scalar(Scalar::Str(text)) if format == Format::Json => {
+            let chunks = text.expose().utf8_chunks();
+            let text: String =
+                chunks.flat_map(|chunk| [chunk.valid().to_owned(), "\u{fffd}".repeat(chunk.invalid().len())]).collect();
+            write!(out, "{text:?}").unwrap();
+        }
+        Node::Scalar(Scalar::Str(text)) => match text.expose_str() {
+            Some(words) => write!(out, "{words:?}").unwrap(),
+            None => hex(out, 's', text.expose()),
+        },
+        other => node(out, other),
+    }
 }
 
 /// Makes a dump readable: the hex texts as text.

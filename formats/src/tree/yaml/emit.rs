@@ -3,8 +3,8 @@
 //! Comments wait in four slots (head, line, foot, tail) until the writer comes to a place for their kind; which place
 //! that is follows go-yaml's emitter step by step, because it shows in the bytes.
 
-use super::super::number::go_float;
 use super::super::{Comment, EmitError, Entry, Item, Key, Layout, Map, Node, Scalar, Tree};
+use super::super::number::go_float;
 use super::chars::{is_break, width};
 use super::text::{chomping, double_quoted, is_multiline, needs_indent_hint, style_of};
 use super::token::Style;
@@ -22,14 +22,14 @@ pub(in super::super) fn emit(tree: &Tree, layout: &Layout) -> Result<Plaintext, 
     for (index, document) in tree.documents.iter().enumerate() {
         emitter.document(document, index == 0);
     }
-    Ok(emitter.out)
+    emitter.finish()
 }
 
 /// Writes one value; its indentation is always the default.
-pub(in super::super) fn emit_value(value: &Node) -> Plaintext {
+pub(in super::super) fn emit_value(value: &Node) -> Result<Plaintext, EmitError> {
     let mut emitter = Emitter::new(DEFAULT_INDENT);
     emitter.value_document(value);
-    emitter.out
+    emitter.finish()
 }
 
 fn indent_of(layout: &Layout) -> Result<isize, EmitError> {
@@ -67,6 +67,7 @@ struct Emitter {
     foot: Slot,
     tail: Slot,
     key_line: Slot,
+    failed: Option<EmitError>,
 }
 
 /// The comments of a collection: above it, and those that its end brings.
@@ -93,7 +94,12 @@ impl Emitter {
             foot: Slot::default(),
             tail: Slot::default(),
             key_line: Slot::default(),
+            failed: None,
         }
+    }
+
+    fn finish(self) -> Result<Plaintext, EmitError> {
+        self.failed.map_or(Ok(self.out), Err)
     }
 
     fn document(&mut self, map: &Map, first: bool) {
@@ -450,6 +456,9 @@ impl Emitter {
 
     fn comment(&mut self, comment: &Plaintext) {
         let text = comment.expose();
+        if comment.expose_str().is_none() {
+            self.failed = Some(EmitError::CommentNotText);
+        }
         let (mut breaks, mut pound) = (false, false);
         let mut place = 0;
         while place < text.len() {
@@ -606,11 +615,7 @@ impl<'a> Leaf<'a> {
     }
 
     fn of_bytes(bytes: &'a [u8]) -> Self {
-        if std::str::from_utf8(bytes).is_ok() {
-            Self::Text(bytes)
-        } else {
-            Self::Binary(folded_base64(bytes))
-        }
+        if std::str::from_utf8(bytes).is_ok() { Self::Text(bytes) } else { Self::Binary(folded_base64(bytes)) }
     }
 
     fn bytes(&self) -> &[u8] {

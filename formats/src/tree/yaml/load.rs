@@ -2,14 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::super::{
-    Comment, Entry, Item, Key, MAX_DEPTH, MAX_NODES, Map, Node as Value, ParseError, ParseProblem, Scalar,
-};
+use super::super::{Comment, Entry, Item, Key, MAX_DEPTH, MAX_NODES, Map, Node as Value, ParseError, ParseProblem, Scalar};
 use super::comments::Lines;
 use super::node::{Document, Id, Kind, Nodes};
 use super::resolve::{self, Resolved};
 use super::scan::Scan;
-use super::token::Style;
+use super::token::{Mark, Style};
 
 pub(super) struct Loader<'n, 'a> {
     nodes: &'n Nodes<'a>,
@@ -41,28 +39,16 @@ impl<'n, 'a> Loader<'n, 'a> {
                 self.root(*target, map, depth + 1)?;
             }
             // An empty document.
-            Kind::Scalar(text, style) if self.is_null(text.bytes(), *style, node.tag.as_deref()) => {
-                return Ok(());
-            }
+            Kind::Scalar(text, style) if is_null(text.bytes(), *style, node.tag.as_deref()) => return Ok(()),
             Kind::Scalar(..) => {
                 return Err(ParseError::new(node.mark, "YAML documents that are values are not supported"));
             }
             Kind::List(_) => {
-                return Err(ParseError::new(
-                    node.mark,
-                    "YAML documents that are sequences are not supported",
-                ));
+                return Err(ParseError::new(node.mark, "YAML documents that are sequences are not supported"));
             }
         }
         comments(&node.foot, false, &mut map.entries);
         Ok(())
-    }
-
-    fn is_null(&self, text: &[u8], style: Style, tag: Option<&str>) -> bool {
-        match tag {
-            Some(tag) => tag == "!!null",
-            None => style == Style::Plain && matches!(resolve::resolve(text, true), Resolved::Null),
-        }
     }
 
     fn entries(&mut self, entries: &[Id], map: &mut Map, depth: usize) -> Scan<()> {
@@ -94,8 +80,7 @@ impl<'n, 'a> Loader<'n, 'a> {
         match &node.kind {
             Kind::Scalar(text, style) => {
                 if node.tag.is_none()
-                    && (*style != Style::Plain
-                        || matches!(resolve::resolve(text.bytes(), true), Resolved::Text))
+                    && (*style != Style::Plain || matches!(resolve::resolve(text.bytes(), true), Resolved::Text))
                 {
                     return Ok(Key::from_bytes(text.bytes()));
                 }
@@ -105,9 +90,7 @@ impl<'n, 'a> Loader<'n, 'a> {
                 })
             }
             Kind::Alias(target) => self.key(*target, depth + 1),
-            _ => {
-                Err(ParseError::new(node.mark, "a key is a list or a mapping; only text keys are supported"))
-            }
+            _ => Err(fail(node.mark, ParseProblem::ComplexKey)),
         }
     }
 
@@ -156,7 +139,7 @@ impl<'n, 'a> Loader<'n, 'a> {
         let node = &self.nodes[id];
         let Kind::Scalar(text, style) = &node.kind else { return Ok(None) };
         resolve::value(text, *style, node.tag.as_deref())
-            .map_err(|_| ParseError::new(node.mark, "the value does not fit its tag"))
+            .map_err(|_| fail(node.mark, ParseProblem::WrongTag))
     }
 
     fn enter(&mut self, id: Id, depth: usize) -> Scan<()> {
@@ -170,8 +153,19 @@ impl<'n, 'a> Loader<'n, 'a> {
         } else {
             return Ok(());
         };
-        Err(ParseError { line: mark.line + 1, column: mark.column + 1, problem })
+        Err(fail(mark, problem))
     }
+}
+
+fn is_null(text: &[u8], style: Style, tag: Option<&str>) -> bool {
+    match tag {
+        Some(tag) => tag == "!!null",
+        None => style == Style::Plain && matches!(resolve::resolve(text, true), Resolved::Null),
+    }
+}
+
+fn fail(mark: Mark, problem: ParseProblem) -> ParseError {
+    ParseError { line: mark.line + 1, column: mark.column + 1, problem }
 }
 
 fn comments(lines: &Lines<'_>, inline: bool, into: &mut Vec<Entry>) {
@@ -200,13 +194,12 @@ impl<'n, 'a> Check<'n, 'a> {
         Self { nodes, decoded: 1, by_alias: 0, alias_depth: 0 }
     }
 
-    /// Checks a value; `string_keys` where null keys hide their value.
+    /// Checks a value; `string_keys` where Go's map has texts as keys, so that a null key hides its value.
     pub(super) fn node(&mut self, id: Id, string_keys: bool, depth: usize) -> Scan<()> {
         let node = &self.nodes[id];
         self.count(id)?;
         if depth > MAX_DEPTH {
-            let (line, column) = (node.mark.line + 1, node.mark.column + 1);
-            return Err(ParseError { line, column, problem: ParseProblem::TooDeep });
+            return Err(fail(node.mark, ParseProblem::TooDeep));
         }
         match &node.kind {
             Kind::Scalar(..) => Ok(()),
@@ -217,11 +210,11 @@ impl<'n, 'a> Check<'n, 'a> {
                 result
             }
             Kind::List(items) => items.iter().try_for_each(|item| self.node(*item, false, depth + 1)),
-            Kind::Map(entries) => self.map(entries, depth),
+            Kind::Map(entries) => self.map(entries, string_keys, depth),
         }
     }
 
-    fn map(&mut self, entries: &[Id], depth: usize) -> Scan<()> {
+    fn map(&mut self, entries: &[Id], string_keys: bool, depth: usize) -> Scan<()> {
         self.unique(entries)?;
         let mut merged = None;
         for pair in entries.chunks_exact(2) {
@@ -230,36 +223,40 @@ impl<'n, 'a> Check<'n, 'a> {
                 continue;
             }
             self.node(pair[0], false, depth + 1)?;
-            self.node(pair[1], false, depth + 1)?;
+            if !(string_keys && self.is_null(pair[0])) {
+                self.node(pair[1], false, depth + 1)?;
+            }
         }
         let Some(source) = merged else { return Ok(()) };
         for pair in entries.chunks_exact(2) {
             self.count(pair[0])?;
         }
-        self.merge(source, depth)
+        self.merge(source, string_keys, depth)
     }
 
-    fn merge(&mut self, source: Id, depth: usize) -> Scan<()> {
-        let want_map = |node: &super::node::Node<'_>| {
-            ParseError::new(node.mark, "map merge requires map or sequence of maps as the value")
+    fn merge(&mut self, source: Id, string_keys: bool, depth: usize) -> Scan<()> {
+        let is_map = |id: Id| match &self.nodes[id].kind {
+            Kind::Map(_) => true,
+            Kind::Alias(target) => matches!(self.nodes[*target].kind, Kind::Map(_)),
+            _ => false,
         };
-        let node = &self.nodes[source];
+        let sources = match &self.nodes[source].kind {
+            Kind::List(items) => items.as_slice(),
+            _ => &[source],
+        };
+        if let Some(wrong) = sources.iter().find(|id| !is_map(**id)) {
+            let problem = ParseProblem::Syntax("map merge requires map or sequence of maps as the value");
+            return Err(fail(self.nodes[*wrong].mark, problem));
+        }
+        sources.iter().try_for_each(|id| self.node(*id, string_keys, depth + 1))
+    }
+
+    fn is_null(&self, id: Id) -> bool {
+        let node = &self.nodes[id];
         match &node.kind {
-            Kind::Map(_) => self.node(source, true, depth + 1),
-            Kind::Alias(target) if matches!(self.nodes[*target].kind, Kind::Map(_)) => {
-                self.node(source, true, depth + 1)
-            }
-            Kind::List(items) => items.iter().try_for_each(|item| {
-                let from = match &self.nodes[*item].kind {
-                    Kind::Alias(target) => *target,
-                    _ => *item,
-                };
-                if !matches!(self.nodes[from].kind, Kind::Map(_)) {
-                    return Err(want_map(&self.nodes[*item]));
-                }
-                self.node(*item, true, depth + 1)
-            }),
-            _ => Err(want_map(node)),
+            Kind::Scalar(text, style) => is_null(text.bytes(), *style, node.tag.as_deref()),
+            Kind::Alias(target) => self.is_null(*target),
+            _ => false,
         }
     }
 
@@ -281,16 +278,10 @@ impl<'n, 'a> Check<'n, 'a> {
             let name = match &key.kind {
                 Kind::Scalar(text, _) => (true, text.bytes(), 0),
                 Kind::Alias(target) => (false, b"".as_slice(), target.0),
-                _ => {
-                    return Err(ParseError::new(
-                        key.mark,
-                        "a key is a list or a mapping; only text keys are supported",
-                    ));
-                }
+                _ => return Err(fail(key.mark, ParseProblem::ComplexKey)),
             };
             if let Some(first) = seen.insert(name, key.mark.line + 1) {
-                let (line, column) = (key.mark.line + 1, key.mark.column + 1);
-                return Err(ParseError { line, column, problem: ParseProblem::DuplicateKey { first } });
+                return Err(fail(key.mark, ParseProblem::DuplicateKey { first }));
             }
         }
         Ok(())

@@ -69,7 +69,7 @@ pub(super) fn resolve(text: &[u8], times: bool) -> Resolved {
         b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' | b'~' => word(text),
         b'.' => match special(text) {
             Some(number) => Resolved::Float(number),
-            None => finite(text).map_or(Resolved::Text, Resolved::Float),
+            None => fraction(text).map_or(Resolved::Text, Resolved::Float),
         },
         b'0'..=b'9' | b'+' | b'-' => number(text, times),
         _ => Resolved::Text,
@@ -173,6 +173,18 @@ fn looks_like_float(text: &[u8]) -> bool {
 fn finite(text: &[u8]) -> Option<f64> {
     let words = std::str::from_utf8(text).ok()?;
     words.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// Reads what starts with a dot, where underscores may separate digits.
+fn fraction(text: &[u8]) -> Option<f64> {
+    if !text.contains(&b'_') {
+        return finite(text);
+    }
+    let digit = |place: Option<usize>| place.and_then(|place| text.get(place)).is_some_and(u8::is_ascii_digit);
+    let apart = |place: usize| digit(place.checked_sub(1)) && digit(Some(place + 1));
+    let fits = (0..text.len()).filter(|place| text[*place] == b'_').all(apart);
+    let plain: Vec<u8> = text.iter().copied().filter(|byte| *byte != b'_').collect();
+    if fits { finite(&plain) } else { None }
 }
 
 /// Reads the four layouts of go-yaml.

@@ -16,7 +16,8 @@ pub(super) fn style_of(text: &[u8]) -> Style {
     };
     let looks = Looks::of(text);
     match wanted {
-        Style::Literal if !looks.block => Style::Double,
+        // go-yaml cannot read a literal that starts with a tab; SOPS 3.13.3 writes null for such a text.
+        Style::Literal if !looks.block || text.first() == Some(&b'\t') => Style::Double,
         Style::Plain if looks.plain => Style::Plain,
         Style::Plain if looks.single => Style::Single,
         Style::Plain => Style::Double,
@@ -33,21 +34,8 @@ pub(super) fn is_multiline(text: &[u8]) -> bool {
 fn was_boolean(text: &[u8]) -> bool {
     matches!(
         text,
-        b"y" | b"Y"
-            | b"yes"
-            | b"Yes"
-            | b"YES"
-            | b"on"
-            | b"On"
-            | b"ON"
-            | b"n"
-            | b"N"
-            | b"no"
-            | b"No"
-            | b"NO"
-            | b"off"
-            | b"Off"
-            | b"OFF"
+        b"y" | b"Y" | b"yes" | b"Yes" | b"YES" | b"on" | b"On" | b"ON" | b"n" | b"N" | b"no" | b"No" | b"NO"
+            | b"off" | b"Off" | b"OFF"
     )
 }
 
@@ -86,8 +74,8 @@ impl Looks {
         };
         let mut indicators = text.starts_with(b"---") || text.starts_with(b"...");
         indicators |= match first {
-            b'#' | b',' | b'[' | b']' | b'{' | b'}' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\'' | b'"'
-            | b'%' | b'@' | b'`' => true,
+            b'#' | b',' | b'[' | b']' | b'{' | b'}' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\'' | b'"' | b'%' | b'@'
+            | b'`' => true,
             b'?' | b':' | b'-' => text.len() == 1 || is_blank(text[1]),
             _ => false,
         };
