@@ -12,7 +12,7 @@ i: ENC[AES256_GCM,data:fQA=,iv:l5HApL8lymIqrlppLKKmXGDmCde72NnJGlaU7jm2Qro=,tag:
 f: ENC[AES256_GCM,data:jPux,iv:qOmL851f924pbbBb/DYUCdXqVW+vIXP2KZhH4ovHkuA=,tag:QDOjxEu//rz1K1xES5HrVw==,type:float]
 b: ENC[AES256_GCM,data:pFQ51A==,iv:LoTmImCzHfqYmG9Hd/UpXEHClNhD5j361lviVkA/Rpo=,tag:0lMlTCEzUWzplgUL1pZgbQ==,type:bool]
 t: ENC[AES256_GCM,data:+Mmqz6elYlFE0ByeHGdyYj90u7E=,iv:eYtY0UMkfTBKeoofAcWQaIRGfa+xpo1znTG9vEJLrJk=,tag:9ZTFIMba/2cYn9iD8f8CpQ==,type:time]
-n:
+\"n\":
     x:
         - ENC[AES256_GCM,data:Xg==,iv:UFfh8i94nI1QqB6/orPGW4kmmy4EU6OEmlePPpxzuGA=,tag:ulnohhkciVuKfOCltrvOpQ==,type:str]
         - ENC[AES256_GCM,data:W3w=,iv:JnG2W239Dn/blk59wH2b7BuogFWByTNtx2C0PIXDaHY=,tag:P2U4QSYCwOPAkMWfXVGV7w==,type:comment]
@@ -84,7 +84,7 @@ fn the_published_vector_opens() {
     let file = open(VECTOR).unwrap();
     assert_eq!(
         text_of(file.tree()),
-        "# c\ns: foo\ni: 42\nf: 1.5\nb: true\nt: 2024-01-01T00:00:00Z\nn:\n    x:\n        - a\n        # d\n        - b\n\
+        "# c\ns: foo\ni: 42\nf: 1.5\nb: true\nt: 2024-01-01T00:00:00Z\n\"n\":\n    x:\n        - a\n        # d\n        - b\n\
          u_unencrypted: 2.5\ne: \"\"\nz: null\n"
     );
     assert_eq!(file.warnings(), []);
@@ -229,7 +229,7 @@ fn tamper_matrix() {
     let enc = |start: &str| line(start).split_once("ENC").map(|(_, rest)| format!("ENC{rest}")).unwrap();
     let (b, m) = (enc("b:"), enc("m:"));
     let items: Vec<String> =
-        file.lines().filter(|line| line.starts_with("        - ENC")).map(str::to_owned).collect();
+        file.lines().filter(|line| line.starts_with("    - ENC")).map(str::to_owned).collect();
     let swapped = file.replace(&items[0], "%").replace(&items[1], &items[0]).replace('%', &items[1]);
     let comment = file.lines().find(|line| line.starts_with("#ENC")).unwrap();
     let selector = "unencrypted_suffix: _unencrypted";
@@ -408,7 +408,7 @@ fn values_are_set_unset_and_extracted_by_path() {
     assert_eq!(opened.unset(&path("[\"a\"][\"gone\"]")), Err(PathError::NoSuchKey("gone".to_owned())));
     assert_eq!(
         text_of(opened.tree()),
-        "a:\n    b:\n        # c\n        - 2\n        - new\n    k: v\nx:\n    y:\n        - deep\n"
+        "a:\n    b:\n        # c\n        - 2\n        - new\n    k: v\nx:\n    \"y\":\n        - deep\n"
     );
     for broken in ["", "a", "[", "[\"a\"", "[a]", "[-1]", "[1.5]"] {
         assert!(matches!(ValuePath::parse(broken), Err(PathError::Syntax(_))), "{broken}");

@@ -100,7 +100,7 @@ fn a_file_without_rules_is_no_configuration() {
     );
     let stores = StoresSettings { yaml_indent: Some(2), json_indent: Some(-1), json_binary_indent: Some(0) };
     assert_eq!(read.stores, stores);
-    assert_eq!(read.unknown_keys(), ["line 7: creation_rules[0]: typo", "line 6: the configuration: extra"]);
+    assert_eq!(read.unknown_keys(), ["line 8: creation_rules[0]: typo", "line 6: the configuration: extra"]);
 }
 
 #[test]
