@@ -16,7 +16,7 @@ pub use ::age::{Identity, Recipient as WrapRecipient};
 pub use hybrid::{HybridIdentity, HybridRecipient};
 pub use identity::{
     IdentityError, MAX_IDENTITY_BYTES, ParsedIdentity, decrypt_identity_file, is_encrypted_identity_file,
-    parse_identities,
+    parse_identities, passphrase_cache_id,
 };
 pub use ssh::{EncryptedSshKey, SshIdentity, parse_ssh_identity};
 
