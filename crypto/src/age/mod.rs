@@ -16,7 +16,7 @@ pub use ::age::{Identity, Recipient as WrapRecipient};
 pub use hybrid::{HybridIdentity, HybridRecipient};
 pub use identity::{
     IdentityError, MAX_IDENTITY_BYTES, ParsedIdentity, decrypt_identity_file, is_encrypted_identity_file,
-    parse_identities,
+    parse_identities, passphrase_cache_id,
 };
 pub use ssh::{EncryptedSshKey, SshIdentity, parse_ssh_identity};
 
@@ -164,7 +164,11 @@ pub fn decrypt<'a>(
     decrypt_up_to(message, identities, MAX_CONTENT_BYTES)
 }
 
-fn decrypt_up_to<'a>(
+/// Decrypts a message whose content may have up to `limit` bytes.
+///
+/// # Errors
+/// As [`decrypt`].
+pub fn decrypt_up_to<'a>(
     message: &[u8],
     identities: impl Iterator<Item = &'a dyn Identity>,
     limit: usize,
