@@ -197,6 +197,10 @@ impl<'t> State<'t, '_> {
                 Some(field) => Ok(Dot::bare(field.clone())),
                 None => Err(self.no_field(name, receiver)),
             },
+            Value::Time(time) if given.is_nothing() => match time.method(name) {
+                Some(value) => Ok(Dot::bare(value)),
+                None => Err(self.no_field(name, receiver)),
+            },
             _ => Err(self.no_field(name, receiver)),
         }
     }

@@ -289,8 +289,9 @@ fn expand(
         let text = if digits && (name == "0" || !name.starts_with('0')) && name.len() <= 9 {
             name.parse().ok().and_then(group)
         } else {
-            let named = pattern.names.iter().zip(1..).find(|(own, _)| own.as_deref() == Some(name));
-            named.and_then(|(_, index)| group(index))
+            // Several groups may share a name: the first that took part counts.
+            let mut named = pattern.names.iter().zip(1..).filter(|(own, _)| own.as_deref() == Some(name));
+            named.find_map(|(_, index)| group(index))
         };
         if let Some(text) = text {
             out.push(text.expose());

@@ -11,7 +11,7 @@ use super::dates::rfc3339;
 use crate::context::Context;
 use crate::error::FunctionError;
 use crate::go::float;
-use crate::value::{Map, Text, Type, Value};
+use crate::value::{Text, Type, Value};
 
 pub(crate) const TABLE: &[Function] = &[
     Function::new("toYaml", &[Type::Any], |context, args| match node(context, &args[0], 0) {
@@ -122,10 +122,10 @@ fn from_yaml(context: &mut Context<'_>, args: &[Value]) -> Result<Value, Functio
         Err(error) => return told(context, format!("error converting YAML to JSON: yaml: {error}")),
     };
     let Some(document) = documents.into_iter().next() else {
-        return Ok(Map::nil(&Type::Any).into());
+        return context.map(BTreeMap::new());
     };
     match document.root.value {
-        manifest::Value::Null => Ok(Map::nil(&Type::Any).into()),
+        manifest::Value::Null => context.map(BTreeMap::new()),
         manifest::Value::Map(_) => value(context, &document.root, 0),
         other => {
             let kind = match other {

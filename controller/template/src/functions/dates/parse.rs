@@ -249,7 +249,8 @@ impl Fields {
                 let hours = zone.strip_prefix("GMT").and_then(|hours| hours.parse::<i64>().ok());
                 // A zone that is only named has an unknown offset, which counts as none.
                 let offset = hours.unwrap_or(0) * 3600;
-                Some(Time { seconds: seconds - offset, ..zoned(offset, zone)? })
+                // Go reads the clock as UTC all the same.
+                Some(Time { seconds, ..zoned(offset, zone)? })
             }
             (None, None) => zoned(0, "UTC"),
         }

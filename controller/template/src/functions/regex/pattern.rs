@@ -202,9 +202,6 @@ impl Reader<'_> {
                 return None;
             }
             self.rest = rest;
-            if self.names.iter().flatten().any(|own| own == name) {
-                return None;
-            }
             self.names.push(Some(name.to_owned()));
             self.out.push('(');
         } else if self.take("?") {
