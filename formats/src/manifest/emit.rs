@@ -101,7 +101,8 @@ fn yaml(out: &mut Plaintext, node: &Node, depth: usize, position: Position) {
             }
             match leaf {
                 Value::Null => out.push(b"null"),
-                Value::Scalar(ScalarKind::Text, text) => yaml_text(out, text, depth),
+                // The lines of a block at the top are indented too.
+                Value::Scalar(ScalarKind::Text, text) => yaml_text(out, text, depth.max(1)),
                 Value::Scalar(_, text) => out.push(text.expose()),
                 Value::List(_) => out.push(b"[]"),
                 Value::Map(_) => out.push(b"{}"),

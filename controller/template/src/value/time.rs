@@ -51,7 +51,9 @@ impl Time {
             "UnixMilli" => {
                 Value::int64(self.seconds.wrapping_mul(1000).wrapping_add((self.nanos / 1_000_000).into()))
             }
-            "UnixNano" => Value::int64(self.seconds.wrapping_mul(1_000_000_000).wrapping_add(self.nanos.into())),
+            "UnixNano" => {
+                Value::int64(self.seconds.wrapping_mul(1_000_000_000).wrapping_add(self.nanos.into()))
+            }
             "String" => Value::from(self.to_string().as_str()),
             "UTC" => Value::Time(Rc::new(Self::utc(self.seconds, self.nanos))),
             _ => return None,
