@@ -135,7 +135,7 @@ fn yaml_map(out: &mut Plaintext, entries: &[(String, Node)], depth: usize, posit
 
 /// Sorts keys as go-yaml v2 does. Its comparison is no total order for every set of keys, which the sorts of the standard
 /// library may answer with a panic; merging cannot.
-fn merge_sorted<'e>(mut entries: Vec<&'e (String, Node)>) -> Vec<&'e (String, Node)> {
+fn merge_sorted(mut entries: Vec<&(String, Node)>) -> Vec<&(String, Node)> {
     if entries.len() < 2 {
         return entries;
     }

@@ -97,7 +97,7 @@ fn number(value: f64) -> Result<Node, FunctionError> {
     }
     let mut text = Vec::new();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
-    if value.fract() == 0.0 && (-9.223_372_036_854_775_8e18..1.844_674_407_370_955_2e19).contains(&value) {
+    if value.fract() == 0.0 && (-9_223_372_036_854_775_808.0..18_446_744_073_709_551_616.0).contains(&value) {
         if value < 0.0 {
             text = (value as i64).to_string().into_bytes();
         } else {

@@ -159,7 +159,7 @@ fn written(element: Element, time: &Time) -> String {
     let local = time.seconds.saturating_add(i64::from(time.offset));
     let weekday = usize::try_from((local.div_euclid(86_400) + 4).rem_euclid(7)).unwrap_or(0);
     let month = usize::from(civil.month).saturating_sub(1);
-    let hour12 = if civil.hour % 12 == 0 { 12 } else { civil.hour % 12 };
+    let hour12 = if civil.hour.is_multiple_of(12) { 12 } else { civil.hour % 12 };
     let sign = |negative: bool| if negative { "-" } else { "" };
     match element {
         Element::LongMonth => MONTHS[month].into(),

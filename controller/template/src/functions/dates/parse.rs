@@ -111,7 +111,7 @@ impl Fields {
                 rest = left;
             }
             Element::Month(width) => {
-                self.month = Some(number(width).filter(|month| (1..=12).contains(month))?)
+                self.month = Some(number(width).filter(|month| (1..=12).contains(month))?);
             }
             Element::ShortDay | Element::LongDay => {
                 rest = name(&DAYS, (element == Element::ShortDay).then_some(3), text)?.1;
