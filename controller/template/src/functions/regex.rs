@@ -69,11 +69,7 @@ struct Haystack<'t> {
 }
 
 impl<'t> Haystack<'t> {
-    fn new(
-        context: &mut Context<'_>,
-        pattern: &Pattern,
-        original: &'t [u8],
-    ) -> Result<Self, FunctionError> {
+    fn new(context: &mut Context<'_>, pattern: &Pattern, original: &'t [u8]) -> Result<Self, FunctionError> {
         context.charge_steps(1 + (original.len() as u64).saturating_mul(pattern.weight) / 512)?;
         if std::str::from_utf8(original).is_ok() {
             return Ok(Self { original, copy: None });
@@ -304,7 +300,8 @@ fn group_name(template: &[u8]) -> Option<(&str, &[u8])> {
         Some(inner) => (true, inner),
         None => (false, template),
     };
-    let is_word = |rune: char| rune == '_' || crate::go::runes::is_letter(rune) || crate::go::runes::is_digit(rune);
+    let is_word =
+        |rune: char| rune == '_' || crate::go::runes::is_letter(rune) || crate::go::runes::is_digit(rune);
     let mut end = 0;
     while let (Some(rune), width) = decode(&inner[end..])
         && is_word(rune)

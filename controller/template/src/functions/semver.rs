@@ -165,9 +165,8 @@ fn compiled(pattern: &str) -> Option<Regex> {
     Regex::new(pattern).ok()
 }
 
-static HYPHEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    compiled(&format!("{SPACE}*({}){SPACE}+-{SPACE}+({}){SPACE}*", *VERSION, *VERSION))
-});
+static HYPHEN: LazyLock<Option<Regex>> =
+    LazyLock::new(|| compiled(&format!("{SPACE}*({}){SPACE}+-{SPACE}+({}){SPACE}*", *VERSION, *VERSION)));
 static SEGMENT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let one = format!("{OPERATOR}{SPACE}*(?:{}){SPACE}*", *VERSION);
     compiled(&format!("^(?:{SPACE}*{one})(?:(?:{SPACE}+|,{SPACE}*){one})*$"))

@@ -56,10 +56,7 @@ impl Size {
     const ONE: Self = Self { states: 1, repeats: 1 };
 
     fn and(self, other: Self) -> Self {
-        Self {
-            states: self.states.saturating_add(other.states),
-            repeats: self.repeats.max(other.repeats),
-        }
+        Self { states: self.states.saturating_add(other.states), repeats: self.repeats.max(other.repeats) }
     }
 }
 
@@ -250,7 +247,9 @@ impl Reader<'_> {
                 return Some(());
             }
             rune => {
-                if let Some((_, class)) = PERL_CLASSES.iter().find(|(own, _)| *own == rune.to_ascii_lowercase()) {
+                if let Some((_, class)) =
+                    PERL_CLASSES.iter().find(|(own, _)| *own == rune.to_ascii_lowercase())
+                {
                     self.out += &format!("[{}{class}]", if rune.is_ascii_uppercase() { "^" } else { "" });
                 } else {
                     let rune = self.escaped_rune()?;
@@ -348,7 +347,9 @@ impl Reader<'_> {
                     self.out += &class;
                     continue;
                 }
-                if let Some((_, class)) = PERL_CLASSES.iter().find(|(own, _)| *own == rune.to_ascii_lowercase()) {
+                if let Some((_, class)) =
+                    PERL_CLASSES.iter().find(|(own, _)| *own == rune.to_ascii_lowercase())
+                {
                     self.rest = &rest[1..];
                     self.out += &format!("[{}{class}]", if rune.is_ascii_uppercase() { "^" } else { "" });
                     continue;
@@ -378,8 +379,8 @@ impl Reader<'_> {
     /// Reads `[:alpha:]`; `Some(false)` where the brackets do not end.
     fn named_class(&mut self) -> Option<bool> {
         const NAMES: [&str; 14] = [
-            "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
-            "upper", "word", "xdigit",
+            "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+            "space", "upper", "word", "xdigit",
         ];
         let Some(end) = self.rest[2..].find(":]") else { return Some(false) };
         let name = &self.rest[2..2 + end];
