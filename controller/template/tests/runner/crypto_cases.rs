@@ -460,6 +460,12 @@ const EXTERNAL: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Returns how many cases a function has here.
+pub(crate) fn count(name: &str) -> usize {
+    let tables = [BOTH, SEALED, EXTERNAL];
+    tables.iter().flat_map(|table| table.iter()).filter(|(own, _)| *own == name).map(|(_, cases)| cases.len()).sum()
+}
+
 fn data() -> Data {
     let mut data = store("template-pkcs12-write");
     data.extend(store("template-pkcs12-legacy"));

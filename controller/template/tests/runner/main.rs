@@ -1,8 +1,11 @@
 //! Integration tests of the template engine: Go itself and OpenSSL judge.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
+mod cases;
 mod crypto;
 mod crypto_cases;
+mod differential;
+mod generator;
 mod golden;
 mod openssl;
 mod support;
