@@ -1,4 +1,6 @@
 //! Integration tests of the template engine.
 
 mod golden;
+mod limits;
+mod mutation;
 mod support;
