@@ -285,6 +285,7 @@ impl<'p, 's, 'f> Parser<'p, 's, 'f> {
 
     fn text_or_action(&mut self) -> Parsed<Item> {
         let token = self.next_non_space();
+        self.count()?;
         match token.kind {
             Kind::Text => Ok(Item::Node(Node::Text {
                 at: token.at,
