@@ -14,6 +14,7 @@ use sealops_controller::cluster::sealed::SealedOptions;
 use sealops_controller::cluster::watch::Namespaces;
 use sealops_controller::external::go_duration;
 use sealops_controller::sealed::{KeyOrder, OpenOptions};
+use sealops_controller::templates::TemplateOptions;
 
 /// Unseals SealedSecrets and synchronises ExternalSecrets.
 ///
@@ -155,7 +156,10 @@ fn options(flags: Flags) -> RunOptions {
         sealed: SealedOptions {
             namespaces,
             update_status: flags.update_status,
-            open: OpenOptions { accept_v1_data: flags.accept_deprecated_v1_data },
+            open: OpenOptions {
+                accept_v1_data: flags.accept_deprecated_v1_data,
+                templates: TemplateOptions { allow_random_functions: true },
+            },
             workers: flags.workers.max(1),
             rsa_threads: std::thread::available_parallelism().map_or(1, usize::from),
         },

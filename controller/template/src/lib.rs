@@ -28,6 +28,7 @@ pub mod fuzzing;
 mod go;
 mod parse;
 mod print;
+pub mod system;
 mod template;
 pub mod value;
 

@@ -10,8 +10,11 @@
 mod aes;
 mod builtins;
 mod certificates;
+mod chain;
 mod compare;
+mod convert;
 mod dates;
+mod decimal;
 mod defaults;
 mod dicts;
 mod encoding;
@@ -19,7 +22,9 @@ mod escape;
 mod hash;
 mod json;
 mod jwk;
+mod keys;
 mod lists;
+mod merge;
 mod numbers;
 mod passwords;
 mod paths;
@@ -32,6 +37,7 @@ mod rsa;
 mod semver;
 mod strings;
 mod url;
+mod words;
 mod yaml;
 
 use std::collections::HashMap;
@@ -140,7 +146,9 @@ impl FunctionSet {
 /// Every module's functions. A later one replaces an earlier one of the same name.
 const MODULES: &[&[Function]] = &[
     strings::TABLE,
+    words::TABLE,
     numbers::TABLE,
+    numbers::INTEGERS,
     lists::TABLE,
     dicts::TABLE,
     defaults::TABLE,
