@@ -7,5 +7,10 @@ mod crypto_cases;
 mod differential;
 mod generator;
 mod golden;
+<<<<<<< HEAD
 mod openssl;
+=======
+mod limits;
+mod mutation;
+>>>>>>> t-engine
 mod support;
