@@ -8,10 +8,8 @@ use std::collections::BTreeMap;
 
 use sealops_formats::Plaintext;
 use sealops_template::functions::{external_secrets, sealed_secrets};
-use sealops_template::{
-    Capabilities, Delimiters, FunctionSet, Limits, MissingKey, Options, Template, Value,
-};
 use sealops_template::system::capabilities;
+use sealops_template::{Capabilities, Delimiters, FunctionSet, Limits, MissingKey, Options, Template, Value};
 use sealops_testenv::{TemplateCase, TemplateSet, evaluate_with_go, function_names_of_go};
 
 use crate::generator::{Counts, FEATURES, Generator, data};
@@ -83,15 +81,15 @@ fn each_set_has_upstreams_names() {
 fn generated_templates_give_what_go_gives() {
     let wanted = std::env::var("SEALOPS_DIFFERENTIAL_CASES").ok().and_then(|count| count.parse().ok());
     let cases = wanted.unwrap_or(CASES);
-    let seed = std::env::var("SEALOPS_DIFFERENTIAL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let seed =
+        std::env::var("SEALOPS_DIFFERENTIAL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let mut differing = Vec::new();
     for (set, functions) in sets() {
         let mut generator = Generator::new(seed, &functions);
         let (mut outcomes, mut number) = (Counts::new(), 0);
         while number < cases {
-            let batch: Vec<TemplateCase> = (number..cases.min(number + BATCH))
-                .map(|number| case(&mut generator, number))
-                .collect();
+            let batch: Vec<TemplateCase> =
+                (number..cases.min(number + BATCH)).map(|number| case(&mut generator, number)).collect();
             number += batch.len();
             compare(set, &functions, &batch, &mut outcomes, &mut differing);
         }

@@ -7,10 +7,7 @@ mod crypto_cases;
 mod differential;
 mod generator;
 mod golden;
-<<<<<<< HEAD
-mod openssl;
-=======
 mod limits;
 mod mutation;
->>>>>>> t-engine
+mod openssl;
 mod support;
