@@ -160,7 +160,10 @@ fn the_real_controller_renders_the_same() {
             .collect::<Result<Vec<_>>>()?;
         let theirs = theirs(&client).await?;
         let (mut differences, mut failed) = (Vec::new(), 0);
-        for object in &objects {
+        // As the API server stored them: upstream's definition lets it drop null entries.
+        let stored = sealed_api(&client, "shop").list(&ListParams::default()).await?;
+        for object in stored {
+            let object = serde_json::to_value(object)?;
             let sealed: SealedSecret = serde_json::from_value(object.clone())?;
             let ours: Result_ = open(&sealed, &ring, None, OpenOptions::default())
                 .map(|opened| {
