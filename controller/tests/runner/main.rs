@@ -13,4 +13,5 @@ mod offline;
 mod restart;
 mod rights;
 mod takeover;
+mod template_interop;
 mod templates;
