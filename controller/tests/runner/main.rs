@@ -13,3 +13,4 @@ mod offline;
 mod restart;
 mod rights;
 mod takeover;
+mod templates;

@@ -5,9 +5,10 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use rcgen::string::PrintableString;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
 use sealops_formats::{Plaintext, base64};
 use time::{Duration, OffsetDateTime};
@@ -23,6 +24,7 @@ const CERTIFICATE: Type = Type::Struct("sprig.certificate");
 const CERTIFICATE_BITS: u32 = 2048;
 /// Bits of the RSA keys that `genPrivateKey` makes.
 const KEY_BITS: u32 = 4096;
+const DAY_NANOS: i64 = 86_400_000_000_000;
 /// Steps that one signature costs.
 const SIGN_STEPS: u64 = 20_000;
 
@@ -178,7 +180,11 @@ fn parameters(
     let mut parameters = CertificateParams::default();
     let name = args[0].as_text()?.as_str().ok_or_else(|| creating("the name is not UTF-8"))?;
     parameters.distinguished_name = DistinguishedName::new();
-    parameters.distinguished_name.push(DnType::CommonName, name);
+    let value = match PrintableString::try_from(name) {
+        Ok(printable) => DnValue::PrintableString(printable), // as Go: the narrowest type
+        Err(_) => DnValue::Utf8String(name.to_owned()),
+    };
+    parameters.distinguished_name.push(DnType::CommonName, value);
     if let Some((addresses, dns)) = names {
         parameters.subject_alt_names = alternative_names(addresses.as_list()?, dns.as_list()?)?;
     }
@@ -188,7 +194,9 @@ fn parameters(
     let now = context.clock()?.now();
     let start =
         OffsetDateTime::from_unix_timestamp(now.seconds).map_err(|_| creating("the time is wrong"))?;
-    let end = start.checked_add(Duration::days(days)).filter(|end| (1..=9999).contains(&end.year()));
+    // Go's duration is 64 bits of nanoseconds and wraps.
+    let validity = Duration::nanoseconds(DAY_NANOS.wrapping_mul(days));
+    let end = start.checked_add(validity).filter(|end| (1..=9999).contains(&end.year()));
     parameters.not_before = start;
     parameters.not_after = end.ok_or_else(|| creating("the validity is out of range"))?;
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
