@@ -42,6 +42,10 @@ bench: own-checkout ## measure against the real tools
 	cargo build --locked --release -p sealops -p sealops-controller -p sealops-bench
 	testenv/in-namespace.sh cargo run --locked --offline --release -p sealops-bench
 
+.PHONY: fuzz
+fuzz: own-checkout ## fuzz the template engine for ten minutes; needs cargo-fuzz
+	cd controller/template && RUSTC_BOOTSTRAP=1 cargo fuzz run template -- -max_total_time=600 -timeout=10
+
 .PHONY: lint
 lint: own-checkout ## check formatting and run clippy
 	cargo fmt --all --check

@@ -1,4 +1,9 @@
 //! Templates of both kinds of objects: what they may use, and how long those of one object may take together.
+//!
+//! **Random functions and "in sync".** Upstream's controllers give a template such as `{{ randAlphaNum 16 }}` a new value
+//! whenever they look at the object. Here a SealedSecret keeps its value while a proof says that nothing changed (see
+//! `sealed/proof.rs`); a changed object, a changed target or a lost proof gives a new one. An ExternalSecret renders when
+//! it fetches, as upstream's does: at each refresh.
 
 use std::fmt;
 use std::sync::LazyLock;

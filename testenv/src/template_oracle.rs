@@ -94,9 +94,8 @@ fn ask(set: TemplateSet, requests: Vec<Value>) -> Result<Vec<Value>> {
         .spawn()
         .with_context(|| format!("cannot start {}", set.part()))?;
     let mut input = child.stdin.take().context("no pipe")?;
-    let writer = std::thread::spawn(move || {
-        requests.iter().try_for_each(|request| writeln!(input, "{request}"))
-    });
+    let writer =
+        std::thread::spawn(move || requests.iter().try_for_each(|request| writeln!(input, "{request}")));
     let mut output = Vec::new();
     child.stdout.take().context("no pipe")?.read_to_end(&mut output)?;
     ensure!(child.wait()?.success(), "{} died", set.part());

@@ -7,11 +7,15 @@ use thiserror::Error;
 /// Bytes of a template's text.
 pub const MAX_TEMPLATE_BYTES: usize = 1 << 20;
 /// Nested actions, parentheses and definitions of a template's text.
-pub const MAX_NESTING: usize = 100;
+pub const MAX_NESTING: usize = 200;
+/// Actions, commands and operands of a template's text: bounds the tree's memory.
+pub const MAX_NODES: usize = 32_768;
 /// Nodes evaluated, items visited, and what functions charge.
 pub const MAX_STEPS: u64 = 1_000_000;
 /// `template` calls inside each other.
 pub const MAX_CALL_DEPTH: usize = 100;
+/// Blocks, parentheses and `template` calls inside each other while executing: bounds the stack.
+pub const MAX_LEVELS: usize = 500;
 /// Lists and maps inside each other that a walk (printing, JSON, comparing) goes down.
 pub const MAX_VALUE_DEPTH: usize = 128;
 /// Bytes of the result.
@@ -30,6 +34,8 @@ pub struct Limits {
     pub steps: u64,
     /// See [`MAX_CALL_DEPTH`].
     pub call_depth: usize,
+    /// See [`MAX_LEVELS`].
+    pub levels: usize,
     /// See [`MAX_OUTPUT_BYTES`].
     pub output_bytes: usize,
     /// See [`MAX_ALLOCATED_BYTES`].
@@ -45,6 +51,7 @@ impl Default for Limits {
         Self {
             steps: MAX_STEPS,
             call_depth: MAX_CALL_DEPTH,
+            levels: MAX_LEVELS,
             output_bytes: MAX_OUTPUT_BYTES,
             allocated_bytes: MAX_ALLOCATED_BYTES,
             keys: MAX_KEYS,
@@ -62,6 +69,9 @@ pub enum BudgetError {
     /// `template` calls too deep.
     #[error("exceeded maximum template depth ({0})")]
     CallDepth(usize),
+    /// Blocks, parentheses and calls too deep.
+    #[error("blocks, parentheses and template calls are nested deeper than {0}")]
+    Levels(usize),
     /// Nested values too deep to walk.
     #[error("lists and maps are nested deeper than {MAX_VALUE_DEPTH}")]
     ValueDepth,

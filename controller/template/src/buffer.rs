@@ -16,6 +16,8 @@ pub struct Buffer {
     output: bool,
 }
 
+/// Bytes copied at once that cost a step.
+const LARGE: usize = 128;
 /// The first reservation.
 const SMALLEST: usize = 64;
 
@@ -57,8 +59,10 @@ impl Buffer {
     }
 
     fn reserve(&mut self, context: &mut Context<'_>, more: usize) -> Result<(), FunctionError> {
-        context.charge_steps(1 + more as u64 / 128)?;
         let needed = self.bytes.len().saturating_add(more);
+        if more >= LARGE {
+            context.charge_steps((more / LARGE) as u64)?;
+        }
         if needed <= self.capacity {
             return Ok(());
         }

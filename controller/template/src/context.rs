@@ -74,6 +74,14 @@ impl<'a> Context<'a> {
         Ok(self.budget.steps(steps)?)
     }
 
+    /// Counts work that looks at each of so many bytes on its own, such as escaping.
+    ///
+    /// # Errors
+    /// Where steps or time are used up.
+    pub fn charge_scan(&mut self, bytes: usize) -> Result<(), FunctionError> {
+        self.charge_steps(1 + bytes as u64 / SCANNED_PER_STEP)
+    }
+
     /// Counts memory, and the work of filling it. Call it **before** allocating.
     ///
     /// # Errors
@@ -152,6 +160,8 @@ impl<'a> Context<'a> {
     }
 }
 
+/// Bytes looked at one by one that cost a step.
+const SCANNED_PER_STEP: u64 = 3;
 /// What a string costs beside its bytes.
 const TEXT_BYTES: usize = 48;
 /// What a list or map costs beside its items.

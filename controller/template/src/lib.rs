@@ -23,6 +23,8 @@ pub mod context;
 pub mod error;
 mod exec;
 pub mod functions;
+#[doc(hidden)]
+pub mod fuzzing;
 mod go;
 mod parse;
 mod print;

@@ -14,4 +14,5 @@ mod offline;
 mod restart;
 mod rights;
 mod takeover;
+mod template_interop;
 mod templates;

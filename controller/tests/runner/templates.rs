@@ -21,8 +21,55 @@ use serde_json::{Value, json};
 const NOT_YET: &[(&str, &str)] =
     &[("template-with-creation-merge", "spec.target.creationPolicy other than Owner is not supported")];
 
-/// Failures whose text differs from upstream's on purpose: scenario, object, our text, why.
-const DEPARTURES: &[(&str, &str, &str, &str)] = &[];
+/// Failures whose text differs from upstream's on purpose: scenario, object, the end of upstream's text, of ours. Upstream
+/// quotes the value, or an argument that may be one.
+const DEPARTURES: &[(&str, &str, &str, &str)] = &[
+    ("template-errors-2", "app-index-range", "index out of range: 5", "index out of range"),
+    (
+        "template-errors-3",
+        "app-bad-regex",
+        "regexp: Compile(`(`): error parsing regexp: missing closing ): `(`",
+        "error parsing regexp: the pattern is not valid",
+    ),
+    (
+        "template-errors-3",
+        "app-must-bad-regex",
+        "error parsing regexp: missing closing ): `(`",
+        "error parsing regexp: the pattern is not valid",
+    ),
+    (
+        "template-errors-3",
+        "app-range-string",
+        "range can't iterate over amber",
+        "range can't iterate over a value of type string",
+    ),
+    (
+        "template-fn-json-must-error",
+        "app",
+        "invalid character 'b' looking for beginning of object key string",
+        "the text is not JSON",
+    ),
+];
+
+/// Scenarios in which something else differs: what each difference says, and why.
+const KNOWN: &[(&str, &[&str], &str)] = &[
+    (
+        "template-fn-semver",
+        &[
+            "ExternalSecret/app status",
+            "ExternalSecret/app reason",
+            "ExternalSecret/app message",
+            "the names of the Secrets",
+            "can't evaluate field Compare in type *semver.Version",
+        ],
+        "values have no methods with arguments here",
+    ),
+    (
+        "template-fn-yaml",
+        &["reconcile.external-secrets.io/data-hash", "yaml: line 1, column 4: this is not YAML"],
+        "the text of fromYaml's error, which is a value there, is our parser's",
+    ),
+];
 
 /// The objects of one namespace.
 #[derive(Clone, Default)]
@@ -128,10 +175,15 @@ fn json(text: &Plaintext) -> Value {
     serde_json::from_slice(text.expose()).unwrap()
 }
 
+/// Reads documents as the recording's runner did: YAML 1.2, where `y` is a text.
 fn documents(path: &Path) -> Vec<Value> {
-    let text = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let documents = manifest::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    documents.iter().map(|document| json(&manifest::to_json(&document.root))).collect()
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.split("\n---\n")
+        .map(|text| {
+            serde_saphyr::from_str_with_options(text, serde_saphyr::options! { strict_booleans: true })
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        })
+        .collect()
 }
 
 fn merge(into: &mut Value, patch: &Value) {
@@ -329,9 +381,14 @@ impl Run {
             .filter_map(|(name, rest)| Some((name.to_owned(), rest.strip_prefix(failed)?.to_owned())))
             .filter(|(_, text)| !text.starts_with("unable to update secret")) // the API server's words
             .map(|(name, text)| {
-                let departure =
-                    DEPARTURES.iter().find(|departure| (departure.0, departure.1) == (&*self.name, &*name));
-                (name, departure.map_or(text, |departure| departure.2.to_owned()))
+                let departure = DEPARTURES.iter().find(|entry| (entry.0, entry.1) == (&*self.name, &*name));
+                let text = match departure {
+                    Some((_, _, theirs, ours)) => {
+                        text.strip_suffix(theirs).expect("upstream's text").to_owned() + ours
+                    }
+                    None => text,
+                };
+                (name, text)
             })
             .collect();
         let ours: BTreeSet<_> =
@@ -370,7 +427,10 @@ impl Run {
             .map(|(key, value)| {
                 let bytes = base64::decode(value.as_str().unwrap().as_bytes()).unwrap();
                 let recorded = theirs["data"][key].as_str().unwrap_or_default();
-                let pattern = recorded.strip_prefix('<').and_then(|text| text.strip_suffix('>'));
+                let pattern = recorded
+                    .strip_prefix('<')
+                    .and_then(|text| text.strip_suffix('>'))
+                    .filter(|text| text.starts_with('^'));
                 let text = bytes.expose_str().map_or_else(|| json!({ "base64": value }), |text| json!(text));
                 let fits =
                     pattern.is_some_and(|pattern| fits(pattern, bytes.expose_str().unwrap_or_default()));
@@ -388,11 +448,17 @@ fn recorded_templates_give_what_is_recorded() {
         std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
     assert!(folders.len() >= 51, "{} scenarios", folders.len());
-    let (mut passed, mut failed) = (Vec::new(), Vec::new());
+    let (mut passed, mut departs, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for folder in folders {
         let run = Run::of(folder);
         let name = run.name.clone();
         let problems = run.steps();
+        if let Some((_, texts, _)) = KNOWN.iter().find(|(scenario, ..)| *scenario == name) {
+            let known = |problem: &String| texts.iter().any(|text| problem.contains(text));
+            assert!(problems.len() == texts.len() && problems.iter().all(known), "{}", problems.join("\n"));
+            departs.push(name);
+            continue;
+        }
         match NOT_YET.iter().find(|(scenario, _)| *scenario == name) {
             Some((_, reason)) => assert!(
                 problems.iter().any(|problem| problem.contains(reason)),
@@ -403,5 +469,6 @@ fn recorded_templates_give_what_is_recorded() {
         }
     }
     println!("{} scenarios pass: {}", passed.len(), passed.join(" "));
+    println!("{} depart as listed: {}", departs.len(), departs.join(" "));
     assert!(failed.is_empty(), "{} scenarios fail:\n{}", failed.len(), failed.join("\n"));
 }

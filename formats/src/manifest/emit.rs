@@ -79,7 +79,8 @@ fn yaml(out: &mut Plaintext, node: &Node, depth: usize, position: Position) {
             }
             match leaf {
                 Value::Null => out.push(b"null"),
-                Value::Scalar(ScalarKind::Text, text) => yaml_text(out, text, depth),
+                // The lines of a block at the top are indented too.
+                Value::Scalar(ScalarKind::Text, text) => yaml_text(out, text, depth.max(1)),
                 Value::Scalar(_, text) => out.push(text.expose()),
                 Value::List(_) => out.push(b"[]"),
                 Value::Map(_) => out.push(b"{}"),
@@ -90,8 +91,7 @@ fn yaml(out: &mut Plaintext, node: &Node, depth: usize, position: Position) {
 }
 
 fn yaml_map(out: &mut Plaintext, entries: &[(String, Node)], depth: usize, position: Position) {
-    let mut sorted: Vec<_> = entries.iter().collect();
-    sorted.sort_by(|a, b| a.0.cmp(&b.0));
+    let sorted = merge_sorted(entries.iter().collect());
     if position == Position::Key {
         out.push(b"\n");
     }
@@ -109,6 +109,51 @@ fn yaml_map(out: &mut Plaintext, entries: &[(String, Node)], depth: usize, posit
         let deeper = if matches!(value.value, Value::List(_)) { depth } else { depth + 1 };
         yaml(out, value, deeper, Position::Key);
     }
+}
+
+/// Sorts keys as go-yaml v2 does. Its comparison is no total order for every set of keys, which the sorts of the standard
+/// library may answer with a panic; merging cannot.
+fn merge_sorted(mut entries: Vec<&(String, Node)>) -> Vec<&(String, Node)> {
+    if entries.len() < 2 {
+        return entries;
+    }
+    let upper = merge_sorted(entries.split_off(entries.len() / 2));
+    let mut lower = merge_sorted(entries).into_iter().peekable();
+    let mut merged = Vec::with_capacity(lower.len() + upper.len());
+    for entry in upper {
+        while let Some(other) = lower.next_if(|other| !comes_before(&entry.0, &other.0)) {
+            merged.push(other);
+        }
+        merged.push(entry);
+    }
+    merged.extend(lower);
+    merged
+}
+
+/// `keyList.Less` of go-yaml 2.4: numbers within keys by value, letters after anything else (`a2` before `a10`).
+fn comes_before(a: &str, b: &str) -> bool {
+    let (left, right): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let Some(at) = left.iter().zip(&right).position(|(a, b)| a != b) else { return left.len() < right.len() };
+    let (first, second) = (left[at], right[at]);
+    match (first.is_alphabetic(), second.is_alphabetic()) {
+        (true, true) => return first < second,
+        // Within a number the letter ends it.
+        (letter, other) if letter || other => {
+            return if at > 0 && left[at - 1].is_ascii_digit() { letter } else { other };
+        }
+        _ => {}
+    }
+    let zero = first == '0' || second == '0';
+    let before = left[..at].iter().rev().take_while(|rune| rune.is_ascii_digit());
+    let start = i64::from(zero && before.into_iter().any(|rune| *rune != '0'));
+    let number = |runes: &[char]| {
+        let digits = runes[at..].iter().map_while(|rune| rune.to_digit(10));
+        digits.fold((start, 0), |(value, count), digit| {
+            (value.wrapping_mul(10).wrapping_add(digit.into()), count + 1)
+        })
+    };
+    let (left, right) = (number(&left), number(&right));
+    if left == right { first < second } else { left < right }
 }
 
 fn yaml_list(out: &mut Plaintext, items: &[Node], depth: usize, position: Position) {

@@ -1,12 +1,14 @@
 // Command template-external-secrets evaluates templates with the functions of External Secrets 2.9.
 //
-// 0.20.4 is the newest version that can be had as one module. From there to 2.9 the set has changed in four names, all
-// seen in vectors recorded from 2.9: getSecretKey went, certSANs and hexdec came, and the vendored sprig gained what
-// sprig 3.3.0 has over the fork that 0.20.4 replaces it by (that fork is not linked here).
+// 0.20.4 is the newest version that can be had as one module. From there to 2.9 the set has changed, as vectors recorded
+// from 2.9 show: getSecretKey went, certSANs and hexdec came, htpasswd takes an algorithm, and the vendored sprig gained
+// what sprig 3.3.0 has over the fork that 0.20.4 replaces it by (that fork is not linked here).
 package main
 
 import (
+	"crypto/sha1"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -22,6 +24,14 @@ func main() {
 		delete(functions, name)
 	}
 	functions["hexdec"] = hexdec
+	bcrypted := functions["htpasswd"].(func(string, string) string)
+	functions["htpasswd"] = func(user, password, algorithm string) string {
+		if algorithm != "sha" || strings.Contains(user, ":") {
+			return bcrypted(user, password)
+		}
+		sum := sha1.Sum([]byte(password))
+		return user + ":{SHA}" + base64.StdEncoding.EncodeToString(sum[:])
+	}
 	functions["certSANs"] = certSANs
 	oracle.Serve(functions)
 }

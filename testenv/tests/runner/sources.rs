@@ -18,6 +18,9 @@ const EXPOSE: &[&str] = &[
     "crypto/src/sealing/",              // sealing, and keys in PEM
     "crypto/src/sops/", // values and comments that are encrypted, hashed and compared; key parts
     "formats/src/",     // the type itself, encoders and parsers
+    "controller/src/external/template.rs", // labels and annotations, and maps that templates yield
+    "controller/src/templates.rs",         // the text of a template, parsed
+    "controller/template/src/",            // templates compute with values; what leaves is a plaintext again
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -35,9 +38,15 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 fn shipped() -> Vec<(String, String)> {
     let top = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let mut files = Vec::new();
-    for folder in
-        ["formats/src", "crypto/src", "crds/src", "controller/src", "controller/providers/src", "cli/src"]
-    {
+    for folder in [
+        "formats/src",
+        "crypto/src",
+        "crds/src",
+        "controller/src",
+        "controller/providers/src",
+        "controller/template/src",
+        "cli/src",
+    ] {
         sources(&top.join(folder), &mut files);
     }
     assert!(files.len() > 50, "only {} source files found", files.len());

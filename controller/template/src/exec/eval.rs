@@ -1,7 +1,7 @@
 //! Pipelines, commands, fields.
 
 use super::{Dot, Executed, Place, State};
-use crate::parse::nodes::{Command, Node, Number, Pipe};
+use crate::parse::nodes::{Command, Ideal, Node, Number, Pipe};
 use crate::template::MissingKey;
 use crate::value::{Type, Value};
 
@@ -24,6 +24,7 @@ impl<'t> State<'t, '_> {
     /// Evaluates a pipeline and sets its variables, which stay until the caller takes them off.
     pub(super) fn pipeline(&mut self, dot: &Dot, pipe: &'t Pipe) -> Executed<Dot> {
         self.at(Place::Pipe(pipe));
+        self.enter()?;
         let mut value: Option<Dot> = None;
         for command in &pipe.commands {
             let mut result = self.command(dot, command, value.as_ref().map(|dot| &dot.value))?;
@@ -34,6 +35,7 @@ impl<'t> State<'t, '_> {
             }
             value = Some(result);
         }
+        self.levels -= 1;
         let value = value.unwrap_or_else(|| Dot::bare(Value::Missing));
         for variable in &pipe.variables {
             let Node::Variable { names, .. } = variable else { continue };
@@ -88,20 +90,10 @@ impl<'t> State<'t, '_> {
     /// Returns the value of a number where nothing says its type.
     pub(super) fn constant(&mut self, node: &'t Node, number: &Number) -> Executed<Value> {
         self.at(Place::Node(node));
-        let text = number.text.as_str();
-        let hex = text.len() > 2
-            && (text.starts_with("0x") || text.starts_with("0X"))
-            && !text.contains(['p', 'P']);
-        if let Some(float) = number.float
-            && !hex
-            && !text.starts_with('\'')
-            && text.contains(['.', 'e', 'E', 'p', 'P'])
-        {
-            return Ok(Value::Float(float));
-        }
-        match number.int {
-            Some(int) => Ok(Value::int(int)),
-            None => Err(self.error(format!("{text} overflows int"))),
+        match number.ideal {
+            Ideal::Int(int) => Ok(Value::int(int)),
+            Ideal::Float(float) => Ok(Value::Float(float)),
+            Ideal::Overflow => Err(self.error(format!("{} overflows int", number.text))),
         }
     }
 
@@ -195,6 +187,10 @@ impl<'t> State<'t, '_> {
                     Err(self.error(format!("{name} has arguments but cannot be invoked as function")))
                 }
                 Some(field) => Ok(Dot::bare(field.clone())),
+                None => Err(self.no_field(name, receiver)),
+            },
+            Value::Time(time) if given.is_nothing() => match time.method(name) {
+                Some(value) => Ok(Dot::bare(value)),
                 None => Err(self.no_field(name, receiver)),
             },
             _ => Err(self.no_field(name, receiver)),

@@ -31,6 +31,7 @@ pub(crate) fn execute(
         base: 0,
         place: Place::None,
         depth: 0,
+        levels: 0,
     };
     let Some((_, tree)) = template.tree(template.name()) else {
         return Err(*state
@@ -90,6 +91,7 @@ struct State<'t, 'c> {
     base: usize,
     place: Place<'t>,
     depth: usize,
+    levels: usize,
 }
 
 impl<'t> State<'t, '_> {
@@ -151,15 +153,29 @@ impl<'t> State<'t, '_> {
         self.context.charge_steps(steps).map_err(|error| self.fault("", &error))
     }
 
+    /// Goes one level deeper; the caller takes it back.
+    fn enter(&mut self) -> Executed<()> {
+        self.levels += 1;
+        let limit = self.context.limits().levels;
+        if self.levels > limit {
+            let budget = BudgetError::Levels(limit);
+            return Err(self.failed(&budget.to_string(), Some(budget), None));
+        }
+        Ok(())
+    }
+
     fn list(&mut self, dot: &Dot, list: &'t List) -> Executed<Flow> {
         self.at(Place::List(list));
+        self.enter()?;
+        let mut flow = Flow::Next;
         for node in &list.nodes {
-            let flow = self.node(dot, node)?;
+            flow = self.node(dot, node)?;
             if flow != Flow::Next {
-                return Ok(flow);
+                break;
             }
         }
-        Ok(Flow::Next)
+        self.levels -= 1;
+        Ok(flow)
     }
 
     fn node(&mut self, dot: &Dot, node: &'t Node) -> Executed<Flow> {
@@ -345,19 +361,26 @@ impl<'t> State<'t, '_> {
     }
 
     fn assign(&mut self, name: &str, value: Dot) -> Executed<()> {
-        match self.variables[self.base..].iter_mut().rev().find(|(known, _)| *known == name) {
-            Some((_, variable)) => {
-                *variable = value;
-                Ok(())
-            }
-            None => Err(self.error(format!("undefined variable: {name}"))),
-        }
+        let index = self.lookup(name)?;
+        self.variables[index].1 = value;
+        Ok(())
     }
 
-    fn variable(&self, name: &str) -> Executed<Dot> {
-        match self.variables[self.base..].iter().rev().find(|(known, _)| *known == name) {
-            Some((_, value)) => Ok(value.clone()),
-            None => Err(self.error(format!("undefined variable: {name}"))),
-        }
+    fn variable(&mut self, name: &str) -> Executed<Dot> {
+        let index = self.lookup(name)?;
+        Ok(self.variables[index].1.clone())
+    }
+
+    /// Finds a variable from the innermost outwards, and charges for the way.
+    fn lookup(&mut self, name: &str) -> Executed<usize> {
+        let found = self.variables[self.base..].iter().rposition(|(known, _)| *known == name);
+        let Some(index) = found.map(|index| index + self.base) else {
+            return Err(self.error(format!("undefined variable: {name}")));
+        };
+        self.charge((self.variables.len() - index) as u64 / LOOKUPS_PER_STEP)?;
+        Ok(index)
     }
 }
+
+/// Variables passed over that cost a step.
+const LOOKUPS_PER_STEP: u64 = 2;

@@ -94,7 +94,8 @@ pub(super) fn to_float(value: &Value) -> f64 {
 /// Converts as Go on amd64: what does not fit is the smallest integer.
 #[expect(clippy::cast_possible_truncation, reason = "checked")]
 pub(super) fn truncate(value: f64) -> i64 {
-    if (-9.223_372_036_854_775_8e18..9.223_372_036_854_775_8e18).contains(&value) {
+    // -2^63 to 2^63
+    if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value) {
         value as i64
     } else {
         i64::MIN

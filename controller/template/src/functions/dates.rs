@@ -107,7 +107,8 @@ fn shifted(time: &Time, zone: &[u8]) -> Time {
     };
     let Ok(found) = TimeZoneDatabase::bundled().get(name) else { return utc };
     // Names are files to Go, with their case; the database here does not mind.
-    let Some(instant) = found.iana_name().filter(|own| *own == name).and(Timestamp::from_second(time.seconds).ok())
+    let Some(instant) =
+        found.iana_name().filter(|own| *own == name).and(Timestamp::from_second(time.seconds).ok())
     else {
         return utc;
     };

@@ -67,17 +67,16 @@ pub(crate) const TABLE: &[Function] = &[
         context.map(kept)
     }),
     Function::variadic("merge", &[Type::DICT], Type::DICT, |context, args| {
-        merge_all(context, args, Mode::Fill).map(|done| if done { args[0].clone() } else { Value::from("") })
+        Ok(merge_all(context, args, Mode::Fill)?.unwrap_or_else(|| Value::from("")))
     }),
     Function::variadic("mergeOverwrite", &[Type::DICT], Type::DICT, |context, args| {
-        merge_all(context, args, Mode::Overwrite)
-            .map(|done| if done { args[0].clone() } else { Value::from("") })
+        Ok(merge_all(context, args, Mode::Overwrite)?.unwrap_or_else(|| Value::from("")))
     }),
     Function::variadic("mustMerge", &[Type::DICT], Type::DICT, |context, args| {
-        if merge_all(context, args, Mode::Fill)? { Ok(args[0].clone()) } else { panics(DIFFERENT) }
+        merge_all(context, args, Mode::Fill)?.map_or_else(|| panics(DIFFERENT), Ok)
     }),
     Function::variadic("mustMergeOverwrite", &[Type::DICT], Type::DICT, |context, args| {
-        if merge_all(context, args, Mode::Overwrite)? { Ok(args[0].clone()) } else { panics(DIFFERENT) }
+        merge_all(context, args, Mode::Overwrite)?.map_or_else(|| panics(DIFFERENT), Ok)
     }),
     Function::new("deepCopy", ANY, deep_copy),
     Function::new("mustDeepCopy", ANY, deep_copy),
@@ -95,14 +94,19 @@ fn dict(context: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionErro
     context.map(entries)
 }
 
-/// Merges every further map into the first; `false` where the types do not go together.
-fn merge_all(context: &mut Context<'_>, args: &[Value], mode: Mode) -> Result<bool, FunctionError> {
+/// Merges every further map into the first, or into a new one for nil; `None` where the types do not go together.
+fn merge_all(context: &mut Context<'_>, args: &[Value], mode: Mode) -> Result<Option<Value>, FunctionError> {
+    let mut target = args[0].as_map()?.clone();
     for source in &args[1..] {
-        if !merge(context, args[0].as_map()?, source.as_map()?, mode, 0)? {
-            return Ok(false);
+        let source = source.as_map()?;
+        if target.is_nil() && !source.is_nil() {
+            target = Map::new(BTreeMap::new());
+        }
+        if !merge(context, &target, source, mode, 0)? {
+            return Ok(None);
         }
     }
-    Ok(true)
+    Ok(Some(target.into()))
 }
 
 /// mitchellh/copystructure 1.2.0

@@ -106,7 +106,8 @@ const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 fn encode_base32(bytes: &[u8]) -> Plaintext {
     let mut out = Plaintext::with_capacity(bytes.len().div_ceil(5) * 8);
     for chunk in bytes.chunks(5) {
-        let bits = chunk.iter().fold(0u64, |bits, byte| bits << 8 | u64::from(*byte)) << (8 * (5 - chunk.len()));
+        let bits =
+            chunk.iter().fold(0u64, |bits, byte| bits << 8 | u64::from(*byte)) << (8 * (5 - chunk.len()));
         let digits = (chunk.len() * 8).div_ceil(5);
         for index in 0..8 {
             let digit = usize::try_from(bits >> (35 - 5 * index) & 31).unwrap_or(0);

@@ -12,6 +12,7 @@ type Called = Result<Value, FunctionError>;
 /// Returns a single string as it is, anything else printed.
 fn joined(context: &mut Context<'_>, arguments: &[Value]) -> Result<Text, FunctionError> {
     if let [Value::String(text)] = arguments {
+        context.charge_scan(text.len())?;
         return Ok(text.clone());
     }
     let shown: Vec<Value> = arguments
@@ -20,6 +21,7 @@ fn joined(context: &mut Context<'_>, arguments: &[Value]) -> Result<Text, Functi
         .collect();
     let mut out = Buffer::new();
     print::print(context, &mut out, &shown)?;
+    context.charge_scan(out.len())?;
     out.into_value().as_text().cloned()
 }
 
@@ -46,23 +48,21 @@ pub(super) fn js(context: &mut Context<'_>, arguments: &[Value]) -> Called {
     let bytes = text.as_bytes();
     let mut out = Buffer::new();
     for (at, rune, width) in runes::iterate(bytes) {
-        let escaped = match rune.unwrap_or(runes::ERROR) {
-            '\\' => r"\\".to_owned(),
-            '\'' => r"\'".to_owned(),
-            '"' => r#"\""#.to_owned(),
-            '<' => r"\u003C".to_owned(),
-            '>' => r"\u003E".to_owned(),
-            '&' => r"\u0026".to_owned(),
-            '=' => r"\u003D".to_owned(),
+        let escaped: &[u8] = match rune.unwrap_or(runes::ERROR) {
+            '\\' => br"\\",
+            '\'' => br"\'",
+            '"' => br#"\""#,
+            '<' => br"\u003C",
+            '>' => br"\u003E",
+            '&' => br"\u0026",
+            '=' => br"\u003D",
             rune if rune < ' ' || !rune.is_ascii() && !runes::is_print(rune) => {
-                format!("\\u{:04X}", rune as u32)
-            }
-            _ => {
-                out.push(context, &bytes[at..at + width])?;
+                out.push(context, format!("\\u{:04X}", rune as u32).as_bytes())?;
                 continue;
             }
+            _ => &bytes[at..at + width],
         };
-        out.push(context, escaped.as_bytes())?;
+        out.push(context, escaped)?;
     }
     Ok(out.into_value())
 }

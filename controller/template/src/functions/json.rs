@@ -16,7 +16,9 @@ const STRING: &[Type] = &[Type::String];
 
 pub(crate) const TABLE: &[Function] = &[
     Function::new("toJson", ANY, |context, args| or_empty(context, &args[0], Style::Html)),
-    Function::new("mustToJson", ANY, |context, args| encode(context, &args[0], Style::Html).map(Value::string)),
+    Function::new("mustToJson", ANY, |context, args| {
+        encode(context, &args[0], Style::Html).map(Value::string)
+    }),
     Function::new("toPrettyJson", ANY, |context, args| or_empty(context, &args[0], Style::Pretty)),
     Function::new("mustToPrettyJson", ANY, |context, args| {
         encode(context, &args[0], Style::Pretty).map(Value::string)

@@ -150,7 +150,7 @@ impl PrivateKey {
         let der = numbers.to_der().map_err(|_| UNREADABLE.to_owned())?;
         let key = Self::Rsa(der.into());
         let bits = bits(numbers.n.as_bytes());
-        let usable = (2048..=8192).contains(&bits) && bits % 8 == 0;
+        let usable = (2048..=8192).contains(&bits) && bits.is_multiple_of(8);
         if numbers.version != 0 || bits < 512 || (usable && key.rsa_for_decryption().is_err()) {
             return Err("the numbers of the RSA key do not fit together".to_owned());
         }

@@ -22,7 +22,6 @@ pub(super) fn merge(
     depth: usize,
 ) -> Result<bool, FunctionError> {
     context.check_depth(depth)?;
-    // Whether the target is empty counts for the first key only in the order of Go, which is none; see below.
     for (key, value) in source.entries() {
         context.charge_steps(1)?;
         let own = target.get(key.as_bytes());
@@ -34,14 +33,15 @@ pub(super) fn merge(
         }
         match (&own, &value) {
             (Some(Value::Map(inner)), Value::Map(from)) if !inner.is_nil() => {
-                if !merge(context, inner, from, mode, depth + 1)? {
+                let same = merge(context, inner, from, mode, depth + 1)?;
+                if !same {
                     return Ok(false);
                 }
             }
-            (Some(Value::Struct(pointer)), Value::Map(_)) if pointer.type_name.starts_with('*') => {
-                if mode == Mode::Fill {
-                    return Ok(false);
-                }
+            (Some(Value::Struct(pointer)), Value::Map(_))
+                if mode == Mode::Fill && pointer.type_name.starts_with('*') =>
+            {
+                return Ok(false);
             }
             // A slice takes the place of a value before its emptiness is looked at.
             (Some(_), Value::List(_) | Value::Bytes(_)) if mode == Mode::Overwrite => {

@@ -60,9 +60,7 @@ pub(crate) const TABLE: &[Function] = &[
         let numbers = range(context, args[0].as_int()?, args[1].as_int()?, args[2].as_int()?)?;
         context.list_of(&Type::INT, numbers.into_iter().map(Value::int).collect())
     }),
-    Function::new("add1f", ANY, |context, args| {
-        fold(context, &args[0], &[Value::int(1)], Decimal::add)
-    }),
+    Function::new("add1f", ANY, |context, args| fold(context, &args[0], &[Value::int(1)], Decimal::add)),
     Function::variadic("addf", &[], Type::Any, |context, args| {
         fold(context, &Value::Float(0.0), args, Decimal::add)
     }),
@@ -175,20 +173,22 @@ fn fold(
 /// `math.Max` or `math.Min` over all: the infinity that wins beats NaN, and the zeros are ordered.
 fn extreme(args: &[Value], winner: f64) -> f64 {
     let up = winner > 0.0;
-    args.iter().map(to_float).reduce(|a, b| {
-        if a == winner || b == winner {
-            winner
-        } else if a.is_nan() || b.is_nan() {
-            f64::NAN
-        } else if a == 0.0 && b == 0.0 {
-            if a.is_sign_negative() == up { b } else { a }
-        } else if (a > b) == up {
-            a
-        } else {
-            b
-        }
-    })
-    .unwrap_or(0.0)
+    args.iter()
+        .map(to_float)
+        .reduce(|a, b| {
+            if a == winner || b == winner {
+                winner
+            } else if a.is_nan() || b.is_nan() {
+                f64::NAN
+            } else if a == 0.0 && b == 0.0 {
+                if a.is_sign_negative() == up { b } else { a }
+            } else if (a > b) == up {
+                a
+            } else {
+                b
+            }
+        })
+        .unwrap_or(0.0)
 }
 
 fn round(_: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {

@@ -16,7 +16,9 @@ pub(crate) const TABLE: &[Function] = &[
     }),
     Function::new("typeIsLike", STRING_ANY, |_, args| {
         let (target, name) = (args[0].as_text()?.as_bytes(), args[1].type_name());
-        Ok((target == name.as_bytes() || name.strip_prefix('*').is_some_and(|name| target == name.as_bytes())).into())
+        Ok((target == name.as_bytes()
+            || name.strip_prefix('*').is_some_and(|name| target == name.as_bytes()))
+        .into())
     }),
     Function::new("kindOf", ANY, |_, args| Ok(Value::from(args[0].kind_name()))),
     Function::new("kindIs", STRING_ANY, |_, args| {

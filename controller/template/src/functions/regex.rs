@@ -69,11 +69,7 @@ struct Haystack<'t> {
 }
 
 impl<'t> Haystack<'t> {
-    fn new(
-        context: &mut Context<'_>,
-        pattern: &Pattern,
-        original: &'t [u8],
-    ) -> Result<Self, FunctionError> {
+    fn new(context: &mut Context<'_>, pattern: &Pattern, original: &'t [u8]) -> Result<Self, FunctionError> {
         context.charge_steps(1 + (original.len() as u64).saturating_mul(pattern.weight) / 512)?;
         if std::str::from_utf8(original).is_ok() {
             return Ok(Self { original, copy: None });
@@ -289,8 +285,9 @@ fn expand(
         let text = if digits && (name == "0" || !name.starts_with('0')) && name.len() <= 9 {
             name.parse().ok().and_then(group)
         } else {
-            let named = pattern.names.iter().zip(1..).find(|(own, _)| own.as_deref() == Some(name));
-            named.and_then(|(_, index)| group(index))
+            // Several groups may share a name: the first that took part counts.
+            let mut named = pattern.names.iter().zip(1..).filter(|(own, _)| own.as_deref() == Some(name));
+            named.find_map(|(_, index)| group(index))
         };
         if let Some(text) = text {
             out.push(text.expose());
@@ -304,7 +301,8 @@ fn group_name(template: &[u8]) -> Option<(&str, &[u8])> {
         Some(inner) => (true, inner),
         None => (false, template),
     };
-    let is_word = |rune: char| rune == '_' || crate::go::runes::is_letter(rune) || crate::go::runes::is_digit(rune);
+    let is_word =
+        |rune: char| rune == '_' || crate::go::runes::is_letter(rune) || crate::go::runes::is_digit(rune);
     let mut end = 0;
     while let (Some(rune), width) = decode(&inner[end..])
         && is_word(rune)

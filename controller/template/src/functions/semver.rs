@@ -92,10 +92,11 @@ impl Version {
             ("Patch", number(2)),
             ("Prerelease", Value::from(self.prerelease.as_str())),
             ("Metadata", Value::from(self.metadata.as_str())),
-            ("Original", Value::String(original.clone())),
             ("String", Value::String(text.clone())),
         ];
         if steps {
+            // Only a pointer has this method.
+            fields.push(("Original", Value::String(original.clone())));
             let v = if original.as_bytes().starts_with(b"v") { "v" } else { "" };
             for (name, index) in [("IncMajor", 0), ("IncMinor", 1), ("IncPatch", 2)] {
                 let next = self.incremented(index);
@@ -165,9 +166,8 @@ fn compiled(pattern: &str) -> Option<Regex> {
     Regex::new(pattern).ok()
 }
 
-static HYPHEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    compiled(&format!("{SPACE}*({}){SPACE}+-{SPACE}+({}){SPACE}*", *VERSION, *VERSION))
-});
+static HYPHEN: LazyLock<Option<Regex>> =
+    LazyLock::new(|| compiled(&format!("{SPACE}*({}){SPACE}+-{SPACE}+({}){SPACE}*", *VERSION, *VERSION)));
 static SEGMENT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let one = format!("{OPERATOR}{SPACE}*(?:{}){SPACE}*", *VERSION);
     compiled(&format!("^(?:{SPACE}*{one})(?:(?:{SPACE}+|,{SPACE}*){one})*$"))

@@ -142,7 +142,9 @@ fn trim_all(context: &mut Context<'_>, args: &[Value]) -> Result<Value, Function
     context.charge_steps((cutset.len() as u64 * args[1].as_text()?.len() as u64) / 64)?;
     if cutset.is_ascii() {
         return cut(context, &args[1], |text| {
-            trim_runes(text, |rune| rune.is_some_and(|rune| u8::try_from(rune).is_ok_and(|byte| cutset.contains(&byte))))
+            trim_runes(text, |rune| {
+                rune.is_some_and(|rune| u8::try_from(rune).is_ok_and(|byte| cutset.contains(&byte)))
+            })
         });
     }
     let runes: Vec<_> = iterate(cutset).map(|(_, rune, _)| rune).collect();

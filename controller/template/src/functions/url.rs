@@ -157,7 +157,7 @@ fn unescape(text: &[u8], part: Part) -> Option<Vec<u8>> {
     Some(out)
 }
 
-fn cut<'t>(text: &'t [u8], mark: u8) -> (&'t [u8], Option<&'t [u8]>) {
+fn cut(text: &[u8], mark: u8) -> (&[u8], Option<&[u8]>) {
     match text.iter().position(|byte| *byte == mark) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),

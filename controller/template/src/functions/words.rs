@@ -319,8 +319,7 @@ fn next_word(text: &[u8]) -> (Word, &[u8], &[u8]) {
     } else if is_number(first) {
         (Word::Number, run(text, width, first, is_number))
     } else {
-        let other =
-            |rune| !(connects(rune) || is_alphabet(rune) || is_number(rune) || is_punct(rune));
+        let other = |rune| !(connects(rune) || is_alphabet(rune) || is_number(rune) || is_punct(rune));
         (Word::Other, run(text, width, first, other))
     };
     (kind, &text[..end], &text[end..])
@@ -349,7 +348,11 @@ fn upper_word(text: &[u8], width: usize, first: char) -> usize {
     let second = second.unwrap_or(first);
     if !is_upper(second) {
         let lower_letters = |rune| is_alphabet(rune) && !is_upper(rune);
-        return if is_alphabet(second) { run(text, width + second_width, second, lower_letters) } else { width };
+        return if is_alphabet(second) {
+            run(text, width + second_width, second, lower_letters)
+        } else {
+            width
+        };
     }
     let (mut at, mut last_width, mut last) = (width + second_width, second_width, second);
     while at < text.len() {

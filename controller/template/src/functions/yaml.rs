@@ -11,7 +11,7 @@ use super::dates::rfc3339;
 use crate::context::Context;
 use crate::error::FunctionError;
 use crate::go::float;
-use crate::value::{Map, Text, Type, Value};
+use crate::value::{Text, Type, Value};
 
 pub(crate) const TABLE: &[Function] = &[
     Function::new("toYaml", &[Type::Any], |context, args| match node(context, &args[0], 0) {
@@ -97,7 +97,7 @@ fn number(value: f64) -> Result<Node, FunctionError> {
     }
     let mut text = Vec::new();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
-    if value.fract() == 0.0 && (-9.223_372_036_854_775_8e18..1.844_674_407_370_955_2e19).contains(&value) {
+    if value.fract() == 0.0 && (-9_223_372_036_854_775_808.0..18_446_744_073_709_551_616.0).contains(&value) {
         if value < 0.0 {
             text = (value as i64).to_string().into_bytes();
         } else {
@@ -122,10 +122,10 @@ fn from_yaml(context: &mut Context<'_>, args: &[Value]) -> Result<Value, Functio
         Err(error) => return told(context, format!("error converting YAML to JSON: yaml: {error}")),
     };
     let Some(document) = documents.into_iter().next() else {
-        return Ok(Map::nil(&Type::Any).into());
+        return context.map(BTreeMap::new());
     };
     match document.root.value {
-        manifest::Value::Null => Ok(Map::nil(&Type::Any).into()),
+        manifest::Value::Null => context.map(BTreeMap::new()),
         manifest::Value::Map(_) => value(context, &document.root, 0),
         other => {
             let kind = match other {

@@ -8,12 +8,20 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 pub(crate) fn quote(text: &[u8], ascii: bool, out: &mut Vec<u8>) {
     out.push(b'"');
     for (at, rune, _) in runes::iterate(text) {
-        match rune {
-            Some(rune) => escape(rune, '"', ascii, out),
-            None => push_hex_byte(text[at], out),
-        }
+        escape_in(rune.ok_or(text[at]), '"', ascii, out);
     }
     out.push(b'"');
+}
+
+/// The bytes of `\U0010ffff`.
+pub(crate) const LONGEST_ESCAPE: usize = 10;
+
+/// Appends a rune, or a byte that belongs to none, as it stands between such quotes.
+pub(crate) fn escape_in(rune: Result<char, u8>, quote: char, ascii: bool, out: &mut Vec<u8>) {
+    match rune {
+        Ok(rune) => escape(rune, quote, ascii, out),
+        Err(byte) => push_hex_byte(byte, out),
+    }
 }
 
 /// Appends a rune in single quotes. What is no rune is shown as U+FFFD.

@@ -39,6 +39,15 @@ pub(crate) struct Number {
     pub(crate) uint: Option<u64>,
     pub(crate) float: Option<f64>,
     pub(crate) text: String,
+    pub(crate) ideal: Ideal,
+}
+
+/// What a number is where nothing says its type: Go's ideal constants.
+#[derive(Clone, Copy)]
+pub(crate) enum Ideal {
+    Int(i64),
+    Float(f64),
+    Overflow,
 }
 
 /// A node, with its place in the text.

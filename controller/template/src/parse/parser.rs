@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use sealops_formats::Plaintext;
 
 use super::lexer::{Kind, Lexer, Token, Words};
-use super::nodes::{Branch, Command, List, Node, Number, Pipe};
-use crate::budget::{MAX_NESTING, MAX_TEMPLATE_BYTES};
+use super::nodes::{Branch, Command, Ideal, List, Node, Number, Pipe};
+use crate::budget::{MAX_NESTING, MAX_NODES, MAX_TEMPLATE_BYTES};
 use crate::error::ParseError;
 use crate::functions::FunctionSet;
 use crate::go::number;
@@ -30,7 +30,7 @@ pub(crate) fn parse(
     }
     let words =
         Words { break_: functions.find("break").is_none(), continue_: functions.find("continue").is_none() };
-    let mut shared = Shared { name, functions, trees: Trees::new(), nesting: 0 };
+    let mut shared = Shared { name, functions, trees: Trees::new(), nesting: 0, nodes: 0 };
     let mut lexer = Lexer::new(text, delimiters, words);
     let mut parser = Parser::new(&mut lexer, &mut shared);
     let root = parser.top()?;
@@ -44,6 +44,7 @@ struct Shared<'p> {
     functions: &'p FunctionSet,
     trees: Trees,
     nesting: usize,
+    nodes: usize,
 }
 
 /// Parses one tree: the text, or a definition in it.
@@ -53,9 +54,36 @@ struct Parser<'p, 's, 'f> {
     /// Tokens that were read ahead; the first is always the one read last.
     tokens: [Token<'s>; 3],
     ahead: usize,
-    variables: Vec<String>,
+    variables: Scope,
     action_line: usize,
     ranges: usize,
+}
+
+/// The variables in scope. Looked up by hash: a hostile text declares a hundred thousand and uses each.
+#[derive(Default)]
+struct Scope {
+    order: Vec<String>,
+    known: HashMap<String, usize>,
+}
+
+impl Scope {
+    fn declare(&mut self, name: String) {
+        *self.known.entry(name.clone()).or_default() += 1;
+        self.order.push(name);
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        name == "$" || self.known.get(name).is_some_and(|count| *count > 0)
+    }
+
+    /// Goes back to the first `length` variables.
+    fn leave(&mut self, length: usize) {
+        for name in self.order.drain(length..) {
+            if let Some(count) = self.known.get_mut(&name) {
+                *count -= 1;
+            }
+        }
+    }
 }
 
 /// What a list ends with.
@@ -87,7 +115,7 @@ impl<'p, 's, 'f> Parser<'p, 's, 'f> {
             shared,
             tokens: [Token::NONE, Token::NONE, Token::NONE],
             ahead: 0,
-            variables: vec!["$".to_owned()],
+            variables: Scope::default(),
             action_line: 0,
             ranges: 0,
         }
@@ -175,6 +203,15 @@ impl<'p, 's, 'f> Parser<'p, 's, 'f> {
         self.shared.nesting -= 1;
     }
 
+    /// Counts a node.
+    fn count(&mut self) -> Parsed<()> {
+        self.shared.nodes += 1;
+        if self.shared.nodes > MAX_NODES {
+            return Err(self.error(format!("the template has more than {MAX_NODES} actions and operands")));
+        }
+        Ok(())
+    }
+
     /// Parses the whole text.
     fn top(&mut self) -> Parsed<List> {
         let mut root = List { at: self.peek().at, nodes: Vec::new() };
@@ -248,6 +285,7 @@ impl<'p, 's, 'f> Parser<'p, 's, 'f> {
 
     fn text_or_action(&mut self) -> Parsed<Item> {
         let token = self.next_non_space();
+        self.count()?;
         match token.kind {
             Kind::Text => Ok(Item::Node(Node::Text {
                 at: token.at,
@@ -310,7 +348,7 @@ impl<'p, 's, 'f> Parser<'p, 's, 'f> {
 
     fn control(&mut self, context: &str) -> Parsed<Branch> {
         self.enter()?;
-        let variables = self.variables.len();
+        let variables = self.variables.order.len();
         let pipe = self.pipeline(context, Kind::RightDelim)?;
         self.ranges += usize::from(context == "range");
         let (list, end) = self.item_list()?;
@@ -319,7 +357,7 @@ impl<'p, 's, 'f> Parser<'p, 's, 'f> {
             End::End => None,
             End::Else { at } => Some(self.otherwise(context, at)?),
         };
-        self.variables.truncate(variables);
+        self.variables.leave(variables);
         self.leave();
         Ok(Branch { at: pipe.at, pipe, list, otherwise })
     }
@@ -375,7 +413,7 @@ impl<'p, 's, 'f> Parser<'p, 's, 'f> {
 
     fn pipeline(&mut self, context: &str, end: Kind) -> Parsed<Pipe> {
         let at = self.peek_non_space().at;
-        let mut pipe = Pipe { at, assigns: false, variables: Vec::new(), commands: Vec::new() };
+        let mut pipe = Pipe { at, assigns: false, variables: Vec::new(), commands: Vec::with_capacity(1) };
         while self.declaration(context, &mut pipe)? {}
         loop {
             let token = self.next_non_space();
@@ -423,8 +461,9 @@ impl<'p, 's, 'f> Parser<'p, 's, 'f> {
             return Ok(false);
         }
         self.next_non_space();
+        self.count()?;
         let names = names(&variable.text);
-        self.variables.push(String::from_utf8_lossy(&variable.text).into_owned());
+        self.variables.declare(String::from_utf8_lossy(&variable.text).into_owned());
         pipe.variables.push(Node::Variable { at: variable.at, names });
         if !comma {
             pipe.assigns = next.kind == Kind::Assign;
@@ -459,7 +498,8 @@ impl<'p, 's, 'f> Parser<'p, 's, 'f> {
     }
 
     fn command(&mut self) -> Parsed<Command> {
-        let mut command = Command { at: self.peek_non_space().at, words: Vec::new() };
+        self.count()?;
+        let mut command = Command { at: self.peek_non_space().at, words: Vec::with_capacity(1) };
         loop {
             self.peek_non_space();
             if let Some(operand) = self.operand()? {
@@ -490,6 +530,7 @@ impl<'p, 's, 'f> Parser<'p, 's, 'f> {
         let at = self.peek().at;
         let mut fields = Vec::new();
         while self.peek().kind == Kind::Field {
+            self.count()?;
             fields.push(String::from_utf8_lossy(&self.next().text[1..]).into_owned());
         }
         Ok(Some(match node {
@@ -510,6 +551,7 @@ impl<'p, 's, 'f> Parser<'p, 's, 'f> {
     fn term(&mut self) -> Parsed<Option<Node>> {
         let token = self.next_non_space();
         let at = token.at;
+        self.count()?;
         let text = || String::from_utf8_lossy(&token.text).into_owned();
         Ok(Some(match token.kind {
             Kind::Identifier => {
@@ -555,7 +597,8 @@ impl<'p, 's, 'f> Parser<'p, 's, 'f> {
     fn number(&self, token: &Token<'_>) -> Parsed<Number> {
         let text = String::from_utf8_lossy(&token.text).into_owned();
         let shown = quoted(text.as_bytes());
-        let mut parsed = Number { at: token.at, int: None, uint: None, float: None, text };
+        let ideal = Ideal::Overflow;
+        let mut parsed = Number { at: token.at, int: None, uint: None, float: None, text, ideal };
         if token.kind == Kind::CharConstant {
             let rune = char_constant(&token.text).map_err(|malformed| {
                 self.error(if malformed {
@@ -567,6 +610,7 @@ impl<'p, 's, 'f> Parser<'p, 's, 'f> {
             parsed.int = Some(i64::from(rune));
             parsed.uint = Some(u64::from(rune));
             parsed.float = Some(f64::from(rune));
+            parsed.ideal = Ideal::Int(i64::from(rune));
             return Ok(parsed);
         }
         if token.kind == Kind::Complex || parsed.text.ends_with('i') {
@@ -590,7 +634,20 @@ impl<'p, 's, 'f> Parser<'p, 's, 'f> {
         if parsed.float.is_none() {
             return Err(self.error(format!("illegal number syntax: {shown}")));
         }
+        parsed.ideal = ideal_constant(&parsed);
         Ok(parsed)
+    }
+}
+
+/// Decides by the syntax: a point or an exponent makes a float, except that `e` is a digit of a hexadecimal integer.
+fn ideal_constant(number: &Number) -> Ideal {
+    let text = number.text.as_str();
+    let hex =
+        text.len() > 2 && (text.starts_with("0x") || text.starts_with("0X")) && !text.contains(['p', 'P']);
+    match (number.float, number.int) {
+        (Some(float), _) if !hex && text.contains(['.', 'e', 'E', 'p', 'P']) => Ideal::Float(float),
+        (_, Some(int)) => Ideal::Int(int),
+        _ => Ideal::Overflow,
     }
 }
 

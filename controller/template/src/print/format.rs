@@ -1,5 +1,7 @@
 //! Padding and the plain kinds (`fmt/format.go`).
 
+use sealops_formats::Plaintext;
+
 use super::Printer;
 use crate::error::FunctionError;
 use crate::go::{float, quote, runes};
@@ -17,6 +19,9 @@ pub(super) struct Flags {
     pub(super) plus_v: bool,
     pub(super) sharp_v: bool,
 }
+
+/// Bytes that are turned into digits at once.
+const CHUNK: usize = 256;
 
 const LOWER: &[u8; 17] = b"0123456789abcdefx";
 const UPPER: &[u8; 17] = b"0123456789ABCDEFX";
@@ -166,17 +171,21 @@ impl Printer<'_, '_> {
             self.padding(missing)?;
         }
         let digits = digits(verb);
-        for (index, byte) in text[..length].iter().enumerate() {
-            let (high, low) = (digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]);
-            let mut piece = Vec::with_capacity(5);
-            if flags.space && index > 0 {
-                piece.push(b' ');
+        self.context.charge_scan(length)?;
+        let mut piece = Plaintext::with_capacity(5 * CHUNK);
+        for (chunk, bytes) in text[..length].chunks(CHUNK).enumerate() {
+            piece.truncate(0);
+            for (index, byte) in bytes.iter().enumerate() {
+                let first = chunk == 0 && index == 0;
+                if flags.space && !first {
+                    piece.push(b" ");
+                }
+                if flags.sharp && (flags.space || first) {
+                    piece.push(&[b'0', digits[16]]);
+                }
+                piece.push(&[digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]);
             }
-            if flags.sharp && (flags.space || index == 0) {
-                piece.extend_from_slice(&[b'0', digits[16]]);
-            }
-            piece.extend_from_slice(&[high, low]);
-            self.push(&piece)?;
+            self.push(piece.expose())?;
         }
         if missing > 0 && flags.minus {
             self.padding(missing)?;
@@ -186,20 +195,26 @@ impl Printer<'_, '_> {
 
     pub(super) fn quoted(&mut self, text: &[u8]) -> Done {
         let text = self.truncated(text);
+        self.context.charge_scan(text.len())?;
         self.context.charge_bytes(text.len() + 2)?;
-        let mut out = sealops_formats::Plaintext::with_capacity(text.len() + 2);
+        let mut out = Plaintext::with_capacity(text.len() + 2);
         if self.flags.sharp && quote::can_backquote(text) {
             out.push(b"`");
             out.push(text);
             out.push(b"`");
         } else {
-            // Piece by piece: the escaped text is a secret too, and must grow in wiped memory.
+            // In pieces: the escaped text is a secret too, and must grow in wiped memory.
             out.push(b"\"");
-            for (at, _, width) in runes::iterate(text) {
-                let mut piece = Vec::with_capacity(12);
-                quote::quote(&text[at..at + width], self.flags.plus, &mut piece);
-                out.push(&piece[1..piece.len() - 1]);
+            let mut piece = Vec::with_capacity(CHUNK + quote::LONGEST_ESCAPE);
+            for (at, rune, _) in runes::iterate(text) {
+                quote::escape_in(rune.ok_or(text[at]), '"', self.flags.plus, &mut piece);
+                if piece.len() >= CHUNK {
+                    out.push(&piece);
+                    piece.clear();
+                }
             }
+            out.push(&piece);
+            drop(Plaintext::from(piece));
             out.push(b"\"");
         }
         self.pad(out.expose())

@@ -1,7 +1,10 @@
 //! `time.Time` and `time.Duration`.
 
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
+
+use super::Value;
 
 /// A point in time and the zone to show it in.
 #[derive(Clone)]
@@ -32,6 +35,29 @@ impl Time {
     /// Makes a time in UTC.
     pub fn utc(seconds: i64, nanos: u32) -> Self {
         Self { seconds, nanos, offset: 0, zone: "UTC".into() }
+    }
+
+    /// Returns what a method without arguments gives; `None` for those that templates do not have here.
+    pub(crate) fn method(&self, name: &str) -> Option<Value> {
+        let civil = self.civil();
+        Some(match name {
+            "Year" => Value::int(civil.year),
+            "Day" => Value::int(civil.day.into()),
+            "Hour" => Value::int(civil.hour.into()),
+            "Minute" => Value::int(civil.minute.into()),
+            "Second" => Value::int(civil.second.into()),
+            "Nanosecond" => Value::int(self.nanos.into()),
+            "Unix" => Value::int64(self.seconds),
+            "UnixMilli" => {
+                Value::int64(self.seconds.wrapping_mul(1000).wrapping_add((self.nanos / 1_000_000).into()))
+            }
+            "UnixNano" => {
+                Value::int64(self.seconds.wrapping_mul(1_000_000_000).wrapping_add(self.nanos.into()))
+            }
+            "String" => Value::from(self.to_string().as_str()),
+            "UTC" => Value::Time(Rc::new(Self::utc(self.seconds, self.nanos))),
+            _ => return None,
+        })
     }
 
     /// Returns the calendar's view in the time's own zone (proleptic Gregorian).

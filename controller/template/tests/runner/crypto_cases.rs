@@ -463,7 +463,12 @@ const EXTERNAL: &[(&str, &[&str])] = &[
 /// Returns how many cases a function has here.
 pub(crate) fn count(name: &str) -> usize {
     let tables = [BOTH, SEALED, EXTERNAL];
-    tables.iter().flat_map(|table| table.iter()).filter(|(own, _)| *own == name).map(|(_, cases)| cases.len()).sum()
+    tables
+        .iter()
+        .flat_map(|table| table.iter())
+        .filter(|(own, _)| *own == name)
+        .map(|(_, cases)| cases.len())
+        .sum()
 }
 
 fn data() -> Data {

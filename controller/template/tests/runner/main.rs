@@ -7,5 +7,7 @@ mod crypto_cases;
 mod differential;
 mod generator;
 mod golden;
+mod limits;
+mod mutation;
 mod openssl;
 mod support;

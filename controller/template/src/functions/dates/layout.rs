@@ -4,10 +4,21 @@ use crate::error::FunctionError;
 use crate::value::Time;
 
 pub(super) const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
-pub(super) const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+pub(super) const DAYS: [&str; 7] =
+    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 /// How many digits or characters an element has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,7 +59,11 @@ pub(super) enum Element {
     Zone,
     Offset(Offset),
     /// Digits, the mark before them, and whether zeros at the end are left out.
-    Fraction { digits: usize, mark: u8, trimmed: bool },
+    Fraction {
+        digits: usize,
+        mark: u8,
+        trimmed: bool,
+    },
 }
 
 const OFFSETS: [(&[u8], bool, bool, bool); 5] = [
@@ -101,13 +116,12 @@ fn element_at(layout: &[u8], at: usize) -> Option<(usize, Element, usize)> {
         [b'5', ..] => found(Element::Second(Short), 1),
         [b'P', b'M', ..] => found(Element::Upper, 2),
         [b'p', b'm', ..] => found(Element::Lower, 2),
-        [sign @ (b'-' | b'Z'), tail @ ..] => OFFSETS
-            .iter()
-            .find(|(form, ..)| tail.starts_with(form))
-            .map(|(form, colon, minutes, seconds)| {
+        [sign @ (b'-' | b'Z'), tail @ ..] => {
+            OFFSETS.iter().find(|(form, ..)| tail.starts_with(form)).map(|(form, colon, minutes, seconds)| {
                 let (colon, minutes, seconds) = (*colon, *minutes, *seconds);
                 (0, Element::Offset(Offset { iso: *sign == b'Z', colon, minutes, seconds }), form.len() + 1)
-            }),
+            })
+        }
         [mark @ (b'.' | b','), digit @ (b'0' | b'9'), ..] => {
             let digits = rest[1..].iter().take_while(|byte| *byte == digit).count();
             if rest.get(1 + digits).is_some_and(u8::is_ascii_digit) {
@@ -145,7 +159,7 @@ fn written(element: Element, time: &Time) -> String {
     let local = time.seconds.saturating_add(i64::from(time.offset));
     let weekday = usize::try_from((local.div_euclid(86_400) + 4).rem_euclid(7)).unwrap_or(0);
     let month = usize::from(civil.month).saturating_sub(1);
-    let hour12 = if civil.hour % 12 == 0 { 12 } else { civil.hour % 12 };
+    let hour12 = if civil.hour.is_multiple_of(12) { 12 } else { civil.hour % 12 };
     let sign = |negative: bool| if negative { "-" } else { "" };
     match element {
         Element::LongMonth => MONTHS[month].into(),

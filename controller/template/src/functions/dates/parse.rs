@@ -59,7 +59,8 @@ fn skip<'t>(mut text: &'t [u8], mut literal: &[u8]) -> Option<&'t [u8]> {
 
 /// One digit or two, exactly two where `fixed`.
 fn two(text: &[u8], fixed: bool) -> Option<(i64, &[u8])> {
-    let digit = |at: usize| text.get(at).filter(|byte| byte.is_ascii_digit()).map(|byte| i64::from(byte - b'0'));
+    let digit =
+        |at: usize| text.get(at).filter(|byte| byte.is_ascii_digit()).map(|byte| i64::from(byte - b'0'));
     match (digit(0)?, digit(1)) {
         (tens, Some(ones)) => Some((tens * 10 + ones, &text[2..])),
         (ones, None) if !fixed => Some((ones, &text[1..])),
@@ -68,8 +69,9 @@ fn two(text: &[u8], fixed: bool) -> Option<(i64, &[u8])> {
 }
 
 fn digits(text: &[u8]) -> Option<i64> {
-    (!text.is_empty() && text.iter().all(u8::is_ascii_digit))
-        .then(|| text.iter().fold(0i64, |value, byte| value.wrapping_mul(10).wrapping_add(i64::from(byte - b'0'))))
+    (!text.is_empty() && text.iter().all(u8::is_ascii_digit)).then(|| {
+        text.iter().fold(0i64, |value, byte| value.wrapping_mul(10).wrapping_add(i64::from(byte - b'0')))
+    })
 }
 
 fn within(value: i64, below: i64) -> Option<i64> {
@@ -108,7 +110,9 @@ impl Fields {
                 self.month = Some(index + 1);
                 rest = left;
             }
-            Element::Month(width) => self.month = Some(number(width).filter(|month| (1..=12).contains(month))?),
+            Element::Month(width) => {
+                self.month = Some(number(width).filter(|month| (1..=12).contains(month))?);
+            }
             Element::ShortDay | Element::LongDay => {
                 rest = name(&DAYS, (element == Element::ShortDay).then_some(3), text)?.1;
             }
@@ -230,7 +234,8 @@ impl Fields {
         self.settle_day_of_year()?;
         let (month, day) = (self.month.unwrap_or(1), self.day.unwrap_or(1));
         let index = usize::try_from(month).ok()?;
-        let days = DAYS_BEFORE.get(index)? - DAYS_BEFORE[index - 1] + u16::from(month == 2 && is_leap(self.year));
+        let days =
+            DAYS_BEFORE.get(index)? - DAYS_BEFORE[index - 1] + u16::from(month == 2 && is_leap(self.year));
         if day < 1 || day > i64::from(days) {
             return None;
         }
@@ -249,7 +254,8 @@ impl Fields {
                 let hours = zone.strip_prefix("GMT").and_then(|hours| hours.parse::<i64>().ok());
                 // A zone that is only named has an unknown offset, which counts as none.
                 let offset = hours.unwrap_or(0) * 3600;
-                Some(Time { seconds: seconds - offset, ..zoned(offset, zone)? })
+                // Go reads the clock as UTC all the same.
+                Some(Time { seconds, ..zoned(offset, zone)? })
             }
             (None, None) => zoned(0, "UTC"),
         }
@@ -331,7 +337,12 @@ const UNITS: [(&str, u64); 8] = [
 ];
 
 /// `time.ParseDuration`, in nanoseconds.
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as Go")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "as Go"
+)]
 pub(super) fn duration(text: &[u8]) -> Option<i64> {
     const MOST: u64 = 1 << 63;
     let (negative, mut rest) = match text {
@@ -350,7 +361,8 @@ pub(super) fn duration(text: &[u8]) -> Option<i64> {
         let whole_digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let mut value = 0u64;
         for byte in &rest[..whole_digits] {
-            value = value.checked_mul(10)?.checked_add(u64::from(byte - b'0')).filter(|value| *value <= MOST)?;
+            value =
+                value.checked_mul(10)?.checked_add(u64::from(byte - b'0')).filter(|value| *value <= MOST)?;
         }
         rest = &rest[whole_digits..];
         let (mut fraction, mut scale, mut fraction_digits) = (0u64, 1f64, 0);

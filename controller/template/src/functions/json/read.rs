@@ -43,7 +43,8 @@ pub(super) fn decode(context: &mut Context<'_>, text: &[u8]) -> Result<Parsed, F
     });
     match result {
         Ok(value) => {
-            let problem = reader.out_of_range.then_some("json: cannot unmarshal number into Go value of type float64");
+            let problem =
+                reader.out_of_range.then_some("json: cannot unmarshal number into Go value of type float64");
             Ok(Parsed { value, problem })
         }
         Err(Stop::Syntax) => Ok(Parsed { value: Value::Nil, problem: Some("the text is not JSON") }),

@@ -62,11 +62,9 @@ impl Writer<'_, '_> {
                 self.push(b"\"")
             }
             Value::List(list) if list.is_nil() => self.push(b"null"),
-            Value::List(list) => {
-                self.block(*b"[]", depth, list.len(), |writer, index| {
-                    writer.value(&list.items()[index], depth + 1)
-                })
-            }
+            Value::List(list) => self.block(*b"[]", depth, list.len(), |writer, index| {
+                writer.value(&list.items()[index], depth + 1)
+            }),
             Value::Map(map) if map.is_nil() => self.push(b"null"),
             Value::Map(map) => {
                 let entries = map.entries();

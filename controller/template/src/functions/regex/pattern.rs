@@ -56,10 +56,7 @@ impl Size {
     const ONE: Self = Self { states: 1, repeats: 1 };
 
     fn and(self, other: Self) -> Self {
-        Self {
-            states: self.states.saturating_add(other.states),
-            repeats: self.repeats.max(other.repeats),
-        }
+        Self { states: self.states.saturating_add(other.states), repeats: self.repeats.max(other.repeats) }
     }
 }
 
@@ -202,9 +199,6 @@ impl Reader<'_> {
                 return None;
             }
             self.rest = rest;
-            if self.names.iter().flatten().any(|own| own == name) {
-                return None;
-            }
             self.names.push(Some(name.to_owned()));
             self.out.push('(');
         } else if self.take("?") {
@@ -250,7 +244,9 @@ impl Reader<'_> {
                 return Some(());
             }
             rune => {
-                if let Some((_, class)) = PERL_CLASSES.iter().find(|(own, _)| *own == rune.to_ascii_lowercase()) {
+                if let Some((_, class)) =
+                    PERL_CLASSES.iter().find(|(own, _)| *own == rune.to_ascii_lowercase())
+                {
                     self.out += &format!("[{}{class}]", if rune.is_ascii_uppercase() { "^" } else { "" });
                 } else {
                     let rune = self.escaped_rune()?;
@@ -348,7 +344,9 @@ impl Reader<'_> {
                     self.out += &class;
                     continue;
                 }
-                if let Some((_, class)) = PERL_CLASSES.iter().find(|(own, _)| *own == rune.to_ascii_lowercase()) {
+                if let Some((_, class)) =
+                    PERL_CLASSES.iter().find(|(own, _)| *own == rune.to_ascii_lowercase())
+                {
                     self.rest = &rest[1..];
                     self.out += &format!("[{}{class}]", if rune.is_ascii_uppercase() { "^" } else { "" });
                     continue;
@@ -378,8 +376,8 @@ impl Reader<'_> {
     /// Reads `[:alpha:]`; `Some(false)` where the brackets do not end.
     fn named_class(&mut self) -> Option<bool> {
         const NAMES: [&str; 14] = [
-            "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
-            "upper", "word", "xdigit",
+            "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+            "space", "upper", "word", "xdigit",
         ];
         let Some(end) = self.rest[2..].find(":]") else { return Some(false) };
         let name = &self.rest[2..2 + end];
