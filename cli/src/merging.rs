@@ -3,17 +3,18 @@
 //! As kubeseal 0.40.0's `SealMergingInto`, but for what loses data there: the file keeps its format, comments and other
 //! documents, and values are sealed for the file's own scope.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use sealops_controller::HINT_ANNOTATION;
 use sealops_crypto::sealing::{Certificate, Scope};
-use sealops_formats::manifest::{MAX_BYTES, Node, Value};
+use sealops_formats::manifest::{Edit, MAX_BYTES, Node, Value};
 
 use crate::error::CommandError;
 use crate::files;
 use crate::input::Input;
 use crate::sealed_file::{SealedFile, SealedObject, write_back};
-use crate::sealing::{Front, MergeTarget, NamespaceLookup, SealOptions, seal_manifests};
+use crate::sealing::{Front, MergeTarget, NamespaceLookup, SealOptions, Sealed, seal_manifests};
 
 /// How Secrets are merged.
 pub(crate) struct MergeOptions<'a> {
@@ -64,34 +65,36 @@ pub(crate) fn merge_into(
             into: Some(MergeTarget { namespace: object.namespace(), scope }),
         },
     )?;
-    let mut edits = Vec::new();
+    let edits = edits(object, &sealed, options);
+    write_back(path, &file.input, &file.edited(&edits)?)?;
+    Ok(sealed.warnings)
+}
+
+/// Returns what changes: values, and labels and annotations of the template. Of two values for one place the last counts.
+fn edits(object: &SealedObject, sealed: &Sealed, options: &MergeOptions<'_>) -> Vec<Edit> {
+    let mut edits = BTreeMap::new();
+    let mut put = |path: &[&str], value: &str| {
+        let edit = object.edit(path, value);
+        edits.insert(edit.path.clone(), edit);
+    };
     let mut replaced = Vec::new();
     for secret in &sealed.objects {
         for (entry, value) in texts(secret, &["spec", "encryptedData"]) {
-            edits.push(object.edit(&["spec", "encryptedData", entry], value));
+            put(&["spec", "encryptedData", entry], value);
             replaced.push(entry);
         }
         for map in ["annotations", "labels"] {
             for (name, value) in texts(secret, &["spec", "template", "metadata", map]) {
-                edits.push(object.edit(&["spec", "template", "metadata", map, name], value));
+                put(&["spec", "template", "metadata", map, name], value);
             }
         }
     }
     // The hint speaks for all values; it moves on only when all of them are new.
     let all_new = object.sealed.spec.encrypted_data.keys().all(|entry| replaced.contains(&entry.as_str()));
     if options.front == Front::Sealops && all_new {
-        let key = options.certificate.fingerprint().to_string();
-        edits.push(object.edit(&["metadata", "annotations", HINT_ANNOTATION], key));
+        put(&["metadata", "annotations", HINT_ANNOTATION], options.certificate.fingerprint().as_str());
     }
-    let mut unique = Vec::new();
-    for edit in edits.into_iter().rev() {
-        if unique.iter().all(|own: &sealops_formats::manifest::Edit| own.path != edit.path) {
-            unique.push(edit);
-        }
-    }
-    unique.reverse();
-    write_back(path, &file.input, &file.edited(&unique)?)?;
-    Ok(sealed.warnings)
+    edits.into_values().collect()
 }
 
 /// Returns the only SealedSecret, or the one that the flags name.

@@ -48,7 +48,8 @@ impl SealedFile {
         let line = if node.line > 0 { format!(", line {}", node.line) } else { String::new() };
         let place = format!("{}: document {}{line}", self.input.name, document + 1);
         if !matches!(node.value, Value::Map(_)) {
-            return Err(CommandError::input("this is not a Kubernetes object").within(place));
+            self.others.push(format!("{place}: this is not a Kubernetes object"));
+            return Ok(());
         }
         let kind = node.str_at(&["kind"]).unwrap_or("nothing");
         if let (true, Some(Value::List(items))) =

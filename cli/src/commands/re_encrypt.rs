@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use sealops_crypto::sealing::{Certificate, Fingerprint};
 use sealops_formats::Plaintext;
 use serde_json::json;
@@ -120,7 +121,14 @@ fn offline<'a>(
             return Err(CommandError::usage("there is no certificate to seal with")
                 .hint("--cert FILE gives one; key Secrets with tls.crt bring theirs"));
         }
-        (None, Some(certificate)) => certificate,
+        (None, Some(certificate)) => {
+            certificate.check_not_expired(Timestamp::now().as_second()).map_err(|error| {
+                CommandError::input(error)
+                    .within("the newest of the key Secrets")
+                    .hint("--cert FILE seals with another")
+            })?;
+            certificate
+        }
         (Some(_), _) => certificates::load(&args.certificate, &args.connection)?,
     };
     let ring = keys.into_ring();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sealops_crypto::sealing::{Label, Scope};
+use sealops_crypto::sealing::{Certificate, Label, Scope};
 
 use crate::certificates::{self, CertificateFlags};
 use crate::connection::ConnectionFlags;
@@ -43,6 +43,9 @@ pub(super) struct Args {
     /// Seal the data of objects that are no v1 Secret
     #[arg(long)]
     allow_any_kind: bool,
+    /// Seal with a certificate whose time is over; its key still opens
+    #[arg(long)]
+    allow_expired: bool,
     /// Seal one value instead of manifests: stdin or --from-file, byte for byte; prints base64
     #[arg(long, env = "SEALED_SECRETS_RAW")]
     raw: bool,
@@ -72,9 +75,19 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     }
 }
 
-fn manifests(args: &Args) -> Result<Vec<u8>, CommandError> {
-    let certificate = certificates::load(&args.certificate, &args.connection)?;
+/// Returns the certificate to seal with, judged by its time.
+fn certificate(args: &Args) -> Result<Certificate, CommandError> {
+    let certificate = match args.allow_expired {
+        true => Certificate::from_pem(&certificates::fetch(&args.certificate, &args.connection)?)
+            .map_err(CommandError::input)?,
+        false => certificates::load(&args.certificate, &args.connection)?,
+    };
     certificates::warn_if_not_yet_valid(&certificate);
+    Ok(certificate)
+}
+
+fn manifests(args: &Args) -> Result<Vec<u8>, CommandError> {
+    let certificate = certificate(args)?;
     let input = input::read(args.secret_file.as_deref(), "json/yaml k8s resource")?;
     let options = SealOptions {
         front: Front::Sealops,
@@ -95,8 +108,7 @@ fn manifests(args: &Args) -> Result<Vec<u8>, CommandError> {
 }
 
 fn merge(args: &Args, path: &Path) -> Result<(), CommandError> {
-    let certificate = certificates::load(&args.certificate, &args.connection)?;
-    certificates::warn_if_not_yet_valid(&certificate);
+    let certificate = certificate(args)?;
     let input = input::read(args.secret_file.as_deref(), "json/yaml k8s resource")?;
     let options = MergeOptions {
         front: Front::Sealops,
@@ -127,8 +139,7 @@ fn raw(args: &Args) -> Result<Vec<u8>, CommandError> {
     if scope == Scope::Strict && name.is_empty() {
         return Err(CommandError::usage("must provide the --name flag with --raw and --scope strict"));
     }
-    let certificate = certificates::load(&args.certificate, &args.connection)?;
-    certificates::warn_if_not_yet_valid(&certificate);
+    let certificate = certificate(args)?;
     let from_file = args.from_file.as_deref().map(|item| item.split_once('=').map_or(item, |(_, path)| path));
     let path = from_file.map(Path::new).or(args.secret_file.as_deref());
     let value = input::read(path, "a secret to encrypt")?;

@@ -93,8 +93,13 @@ fn a_drill_proves_that_a_backup_opens_everything() {
             assert!(!run.out.contains(needle) && !run.err.contains(needle), "{needle}");
         }
     }
+    // The keys bring the certificate to seal with, of the newest of them.
+    sandbox.write("both.yaml", key_list(&sandbox, &["interop-2048", "third-2048"]));
+    sandbox.run("sealops re-encrypt d --key both.yaml", "").ok();
+    let opens = |key: &str| sandbox.run(&format!("sealops validate d --key keys/{key}.key"), "").code == 0;
+    assert!(opens("interop-2048") != opens("third-2048"), "one key has sealed everything");
     // A plain List is taken as it is.
-    sandbox.run("sealops keys verify keys.yaml d/one.yaml", "").ok();
+    sandbox.run("sealops keys verify both.yaml d/one.yaml", "").ok();
 }
 
 #[test]

@@ -242,6 +242,7 @@ impl Table {
         Some(format!("{}-key{key}", base64::encode_public(unsealed.value.expose())))
     }
 
+    #[expect(clippy::print_stderr, reason = "the counts are what the comparison shows")]
     /// Prints what was compared, and fails where something is not as it should be.
     fn finish(self, what: &str, at_least: usize) {
         eprintln!(
@@ -261,12 +262,12 @@ impl Table {
 fn raw_labels(line: &str) -> Vec<(&'static str, Label)> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let value = |names: &[&str]| {
-        let pairs = words.iter().enumerate().filter_map(|(index, word)| match word.split_once('=') {
+        let mut pairs = words.iter().enumerate().filter_map(|(index, word)| match word.split_once('=') {
             Some((name, value)) if names.contains(&name) => Some(value),
             None if names.contains(word) => words.get(index + 1).copied(),
             _ => None,
         });
-        pairs.last().unwrap_or("here").to_owned()
+        pairs.next_back().unwrap_or("here").to_owned()
     };
     let namespace = value(&["-n", "--namespace", "SEALED_SECRETS_NAMESPACE"]);
     let name = value(&["--name", "SEALED_SECRETS_NAME"]);

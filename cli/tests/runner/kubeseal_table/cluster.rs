@@ -181,7 +181,7 @@ impl Live {
             Ok(base64::decode(text.as_bytes())?.expose().to_vec())
         };
         Ok(BTreeMap::from([
-            ("live".to_owned(), kubeconfig.clone()),
+            ("live".to_owned(), kubeconfig),
             ("ca.pem".to_owned(), self.control_plane.ca_pem().into_bytes()),
             ("admin.crt".to_owned(), decoded("client-certificate-data")?),
             ("admin.key".to_owned(), decoded("client-key-data")?),
