@@ -101,6 +101,9 @@ pub enum ParseProblem {
         /// Line of the first one.
         first: usize,
     },
+    /// A YAML merge key (`<<`) with something else than mappings.
+    #[error("map merge requires map or sequence of maps as the value")]
+    Merge,
     /// A JSON text that starts with something else than `{`.
     #[error("only files with a top-level object are supported, such as {{\"data\": [...]}}")]
     NotAnObject,

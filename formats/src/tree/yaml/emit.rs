@@ -6,7 +6,7 @@
 use super::super::{Comment, EmitError, Entry, Item, Key, Layout, Map, Node, Scalar, Tree};
 use super::super::number::go_float;
 use super::chars::{is_break, width};
-use super::text::{chomping, double_quoted, is_multiline, needs_indent_hint, style_of};
+use super::text::{chomping, double_quoted, is_breaks_only, is_multiline, needs_indent_hint, style_of};
 use super::token::Style;
 use crate::{Plaintext, base64};
 
@@ -283,8 +283,9 @@ impl Emitter {
     fn empty_map(&mut self, line: Slot, foot: Slot, place: Place) {
         fill(&mut self.line, line);
         fill(&mut self.foot, foot);
-        self.indicator(b"{", true, true, false);
         self.increase_indent(true, place);
+        self.back_to_indent(place);
+        self.indicator(b"{", true, true, false);
         self.process_head();
         self.indent = self.indents.pop().unwrap_or(-1);
         self.indicator(b"}", false, false, false);
@@ -295,8 +296,9 @@ impl Emitter {
     fn empty_list(&mut self, line: Slot, foot: Slot, place: Place) {
         fill(&mut self.line, line);
         fill(&mut self.foot, foot);
-        self.indicator(b"[", true, true, false);
         self.increase_indent(true, place);
+        self.back_to_indent(place);
+        self.indicator(b"[", true, true, false);
         self.indent = self.indents.pop().unwrap_or(-1);
         if self.column == 0 {
             self.write_indent();
@@ -304,6 +306,14 @@ impl Emitter {
         self.indicator(b"]", false, false, false);
         self.process_line();
         self.process_foot();
+    }
+
+    /// After a comment that was left from the element before, an empty collection starts on a line of its own: go-yaml
+    /// forgets to indent it, and cannot read that.
+    fn back_to_indent(&mut self, place: Place) {
+        if self.column == 0 && place != Place::Root {
+            self.write_indent();
+        }
     }
 
     fn increase_indent(&mut self, flow: bool, place: Place) {
@@ -318,7 +328,11 @@ impl Emitter {
     }
 
     fn scalar(&mut self, leaf: &Leaf<'_>, place: Place) {
-        let (text, style) = (leaf.bytes(), leaf.style());
+        let (text, mut style) = (leaf.bytes(), leaf.style());
+        // go-yaml writes the second line of the comment into the literal, where it is text.
+        if style == Style::Literal && is_multiline(self.line.expose()) {
+            style = Style::Double;
+        }
         if let Some(tag) = leaf.tag() {
             if !self.whitespace {
                 self.put(b" ", 1);
@@ -388,8 +402,11 @@ impl Emitter {
     fn literal(&mut self, text: &[u8]) {
         self.indicator(b"|", true, false, false);
         if needs_indent_hint(text) {
-            let hint = u8::try_from(self.best_indent).unwrap_or(2) + b'0';
-            self.indicator(&[hint], false, false, false);
+            // go-yaml writes the layout's indentation here, which is wrong inside of lists: what SOPS writes there it
+            // cannot read. Where there are breaks only, nothing is indented.
+            let parent = self.indents.last().copied().unwrap_or(0).max(0);
+            let columns = if is_breaks_only(text) { self.best_indent } else { self.indent - parent };
+            self.indicator(columns.to_string().as_bytes(), false, false, false);
         }
         self.indicator(chomping(text), false, false, false);
         if self.line.is_empty() {

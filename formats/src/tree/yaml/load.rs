@@ -245,8 +245,7 @@ impl<'n, 'a> Check<'n, 'a> {
             _ => &[source],
         };
         if let Some(wrong) = sources.iter().find(|id| !is_map(**id)) {
-            let problem = ParseProblem::Syntax("map merge requires map or sequence of maps as the value");
-            return Err(fail(self.nodes[*wrong].mark, problem));
+            return Err(fail(self.nodes[*wrong].mark, ParseProblem::Merge));
         }
         sources.iter().try_for_each(|id| self.node(*id, string_keys, depth + 1))
     }

@@ -30,6 +30,15 @@ pub(super) fn is_multiline(text: &[u8]) -> bool {
     (0..text.len()).any(|place| is_break(text, place))
 }
 
+/// Returns whether a text holds line breaks and nothing else.
+pub(super) fn is_breaks_only(text: &[u8]) -> bool {
+    let mut place = 0;
+    while place < text.len() && is_break(text, place) {
+        place += width(text[place]);
+    }
+    place >= text.len()
+}
+
 /// Words that YAML 1.1 took for booleans.
 fn was_boolean(text: &[u8]) -> bool {
     matches!(
