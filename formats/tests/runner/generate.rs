@@ -66,7 +66,7 @@ pub(crate) fn request(seed: u64) -> Request {
         3 if format != Format::Binary => input.extend_from_slice(b"\n\n"),
         _ => {}
     }
-    Request { format, output, indent, input }
+    Request { format, output, indent, input, encrypted: false }
 }
 
 const TEXTS: &[&str] = &[
