@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use sealops_formats::tree::{Format, Layout, MAX_BYTES, MAX_DEPTH, ParseProblem, Tree, emit, parse, split_metadata};
+use sealops_formats::tree::{
+    Format, Layout, MAX_BYTES, MAX_DEPTH, ParseProblem, Tree, emit, parse, split_metadata,
+};
 
 use crate::generate::{self, Random};
 
@@ -12,7 +14,8 @@ fn problem(format: Format, text: &[u8]) -> ParseProblem {
 
 #[test]
 fn mutated_texts_never_panic() {
-    const BYTES: &[u8] = b"\n\r\t :-?[]{},&*!|>'\"%@`#~<=.0a\\;/+\x00\x7f\xc2\x85\xc3\xa9\xe2\x80\xa8\xef\xbb\xbf\xf0\x9f\xff";
+    const BYTES: &[u8] =
+        b"\n\r\t :-?[]{},&*!|>'\"%@`#~<=.0a\\;/+\x00\x7f\xc2\x85\xc3\xa9\xe2\x80\xa8\xef\xbb\xbf\xf0\x9f\xff";
     let mut random = Random::new(7);
     let mut read = 0;
     for seed in 0..30_000 {
@@ -67,7 +70,8 @@ fn errors_say_where_and_never_what() {
 #[test]
 fn limits_hold_at_the_limit_and_one_above() {
     assert_eq!(problem(Format::Binary, &vec![0; MAX_BYTES + 1]), ParseProblem::TooLarge);
-    let nested = |open: &str, close: &str, depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
+    let nested =
+        |open: &str, close: &str, depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
     for (format, head, open, close) in
         [(Format::Json, "", "{\"a\":", "}"), (Format::Yaml, "a: ", "[", "]"), (Format::Yaml, "", "{a: ", "}")]
     {
@@ -91,7 +95,10 @@ fn aliases_do_not_multiply_without_end() {
         let list = vec![format!("*a{}", level - 1); 10].join(", ");
         writeln!(bomb, "a{level}: &a{level} [{list}]").unwrap();
     }
-    assert_eq!(problem(Format::Yaml, bomb.as_bytes()), ParseProblem::Syntax("document contains excessive aliasing"));
+    assert_eq!(
+        problem(Format::Yaml, bomb.as_bytes()),
+        ParseProblem::Syntax("document contains excessive aliasing")
+    );
     // SOPS looks at the first document only.
     assert_eq!(problem(Format::Yaml, format!("---\n---\n{bomb}").as_bytes()), ParseProblem::TooManyNodes);
     for text in ["a: &a [*a]", "---\n---\na: &a {b: *a}", "---\n---\n? &a [*a]\n: 1"] {

@@ -1,11 +1,12 @@
 //! Metadata in and out of the tree, against SOPS's stores.
 
 use sealops_formats::tree::{
-    Format, Item, Layout, Map, MetadataError, Node, Tree, emit, has_metadata, join_metadata, parse, split_metadata,
+    Format, Item, Layout, Map, MetadataError, Node, Tree, emit, has_metadata, join_metadata, parse,
+    split_metadata,
 };
 
 use crate::oracle::{Request, ask};
-use crate::{dump, generate};
+use crate::{dump, generate, stores};
 
 /// Metadata in the order in which SOPS writes it: sorted at every level.
 fn metadata() -> Map {
@@ -42,10 +43,15 @@ fn metadata_goes_in_and_out_as_in_sops() {
         let format = plain.format;
         let Ok(tree) = parse(format, &plain.input) else { continue };
         let shown = dump::tree(&tree);
-        if tree.documents.is_empty() || tree.documents.iter().any(|document| has_metadata(format, document)) {
+        // What SOPS writes wrongly is the matter of `stores`.
+        if stores::is_lossy_in_sops(&tree)
+            || tree.documents.is_empty()
+            || tree.documents.iter().any(|document| has_metadata(format, document))
+        {
             continue;
         }
-        let Ok(text) = emit(format.envelope(), &join_metadata(format, tree, &metadata()).unwrap(), &Layout::default())
+        let Ok(text) =
+            emit(format.envelope(), &join_metadata(format, tree, &metadata()).unwrap(), &Layout::default())
         else {
             continue;
         };
@@ -56,7 +62,13 @@ fn metadata_goes_in_and_out_as_in_sops() {
             continue;
         }
         assert_eq!(shown_metadata(found), shown_metadata(Some(metadata())), "seed {seed}");
-        requests.push(Request { format, output: format, indent: None, input: text.expose().to_vec(), encrypted: true });
+        requests.push(Request {
+            format,
+            output: format,
+            indent: None,
+            input: text.expose().to_vec(),
+            encrypted: true,
+        });
         trees.push(shown);
     }
     let mut counts = [0; 5];
@@ -78,14 +90,24 @@ fn shown_metadata(map: Option<Map>) -> String {
 #[test]
 fn says_what_is_wrong_with_metadata() {
     let split = |format, text: &str| {
-        split_metadata(format, parse(format, text.as_bytes()).unwrap()).map(|(_, metadata)| metadata.map(|map| shown(&map)))
+        split_metadata(format, parse(format, text.as_bytes()).unwrap())
+            .map(|(_, metadata)| metadata.map(|map| shown(&map)))
     };
     assert_eq!(split(Format::Json, r#"{"sops": {}, "a": 1, "sops": {}}"#), Err(MetadataError::Duplicate));
     assert_eq!(split(Format::Yaml, "a: 1\nsops: 1\n"), Err(MetadataError::NotAMapping));
     assert_eq!(split(Format::Yaml, "a: 1\n---\nsops: 1\n"), Ok(None));
-    assert_eq!(split(Format::Dotenv, "sops_mac=x\nsops_age__list_1__map_enc=y\n"), Err(MetadataError::Unflatten("Incomplete list")));
-    assert_eq!(split(Format::Dotenv, "sops_mac=x\nsops_mac=y\n"), Err(MetadataError::Unflatten("Duplicate value")));
-    assert_eq!(split(Format::Ini, "[sops]\nmac = x\nmac__map_y = z\n"), Err(MetadataError::Unflatten("Type mismatch")));
+    assert_eq!(
+        split(Format::Dotenv, "sops_mac=x\nsops_age__list_1__map_enc=y\n"),
+        Err(MetadataError::Unflatten("Incomplete list"))
+    );
+    assert_eq!(
+        split(Format::Dotenv, "sops_mac=x\nsops_mac=y\n"),
+        Err(MetadataError::Unflatten("Duplicate value"))
+    );
+    assert_eq!(
+        split(Format::Ini, "[sops]\nmac = x\nmac__map_y = z\n"),
+        Err(MetadataError::Unflatten("Type mismatch"))
+    );
     assert_eq!(
         split(Format::Ini, "[sops]\nage__list_0__map_enc = a\\nb\nmac = x\n"),
         Ok(Some("{s\"age\":[{s\"enc\":s\"a\\nb\",},],s\"mac\":s\"x\",};".to_owned()))
@@ -95,10 +117,17 @@ fn says_what_is_wrong_with_metadata() {
 #[test]
 fn refuses_data_under_a_reserved_key() {
     let join = |format, text: &str| {
-        join_metadata(format, parse(format, text.as_bytes()).unwrap(), &metadata()).map(|tree| tree.documents.len())
+        join_metadata(format, parse(format, text.as_bytes()).unwrap(), &metadata())
+            .map(|tree| tree.documents.len())
     };
-    assert_eq!(join(Format::Yaml, "a: 1\n---\nsops: 1\n"), Err(MetadataError::Reserved { key: "sops".into() }));
-    assert_eq!(join(Format::Dotenv, "sops_x=1\n"), Err(MetadataError::ReservedPrefix { key: "sops_x".into() }));
+    assert_eq!(
+        join(Format::Yaml, "a: 1\n---\nsops: 1\n"),
+        Err(MetadataError::Reserved { key: "sops".into() })
+    );
+    assert_eq!(
+        join(Format::Dotenv, "sops_x=1\n"),
+        Err(MetadataError::ReservedPrefix { key: "sops_x".into() })
+    );
     assert_eq!(join(Format::Dotenv, "sops=1\n"), Ok(1));
     assert!(has_metadata(Format::Json, &parse(Format::Json, b"{\"sops\": 1}").unwrap().documents[0]));
     assert!(!has_metadata(Format::Yaml, &parse(Format::Yaml, b"sops_mac: 1").unwrap().documents[0]));
