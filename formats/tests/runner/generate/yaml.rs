@@ -585,6 +585,11 @@ pub(super) fn chaos(random: &mut Random) -> Vec<u8> {
             names += 1;
             piece = format!("{}{names}{}", &piece[..1], &piece[1..]);
         }
+        if random.below(200) == 0 {
+            // Past the 512 bytes that go-yaml looks through for a comment, and the 1,024 of a key.
+            let long = [500 + random.below(30), 1_010 + random.below(30)][random.below(2)];
+            out.push_str(&["\n", " ", "k", "# "][random.below(4)].repeat(long));
+        }
         if random.chance(45) {
             out.push_str(&" ".repeat(1 + random.below(5)));
         }
