@@ -63,6 +63,9 @@ pub(crate) fn request(seed: u64) -> Request {
         Format::Binary if random.chance(50) => random.pick(TEXTS).as_bytes().to_vec(),
         Format::Binary => (0..random.below(60)).map(|_| u8::try_from(random.below(256)).unwrap()).collect(),
     };
+    if random.chance(15) {
+        mutate(&mut random, &mut input);
+    }
     match random.below(30) {
         0 => input = String::from_utf8_lossy(&input).replace('\n', "\r\n").into_bytes(),
         1 => input.splice(0..0, *b"\xef\xbb\xbf").for_each(drop),
@@ -71,6 +74,23 @@ pub(crate) fn request(seed: u64) -> Request {
         _ => {}
     }
     Request { format, output, indent, input, encrypted: false }
+}
+
+/// Changes a few bytes to others that mean something.
+fn mutate(random: &mut Random, text: &mut Vec<u8>) {
+    const PIECES: &[&str] = &[
+        "\n", "\n\n", "\r", "\t", " ", "  ", ":", ": ", "-", "- ", "?", "? ", "[", "]", "{", "}", ",", "#",
+        " # m", "&a1 ", "*a1", "!", "!!str ", "|", ">", "'", "\"", "%", "@", "\\", "<<: ", "---\n", "...\n",
+        "0", ".", "=", ";", "\u{85}", "\u{2028}", "é",
+    ];
+    for _ in 0..=random.below(3) {
+        let at = random.below(text.len() + 1);
+        match random.below(3) {
+            0 if at < text.len() => drop(text.drain(at..(at + 1 + random.below(4)).min(text.len()))),
+            1 if at < text.len() => drop(text.splice(at..=at, random.pick(PIECES).bytes())),
+            _ => drop(text.splice(at..at, random.pick(PIECES).bytes())),
+        }
+    }
 }
 
 const TEXTS: &[&str] = &[
