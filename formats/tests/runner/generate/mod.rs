@@ -113,6 +113,7 @@ const TEXTS: &[&str] = &[
     "ps\u{2029}",
     "nbsp\u{a0}",
     "bom\u{feff}x",
+    "\u{feff}x y",
     "\u{7f}",
     "bell\u{7}",
     "esc\u{1b}[0m",
