@@ -8,7 +8,7 @@ pub const MAX_BYTES: usize = 256 << 20;
 /// Deepest nesting of maps and lists.
 pub const MAX_DEPTH: usize = 256;
 /// Most nodes of one text, each use of an alias counted.
-pub const MAX_NODES: usize = 10_000_000;
+pub const MAX_NODES: usize = 4_000_000;
 
 /// Where the binary format keeps its bytes.
 const BINARY_KEY: &str = "data";
@@ -101,6 +101,9 @@ pub enum ParseProblem {
         /// Line of the first one.
         first: usize,
     },
+    /// A YAML merge key (`<<`) with something else than mappings.
+    #[error("map merge requires map or sequence of maps as the value")]
+    Merge,
     /// A JSON text that starts with something else than `{`.
     #[error("only files with a top-level object are supported, such as {{\"data\": [...]}}")]
     NotAnObject,

@@ -74,7 +74,7 @@ fn hex(out: &mut String, mark: char, bytes: &[u8]) {
 }
 
 /// The first documents without comments, with what a format cannot tell apart made equal: floats without fraction are
-/// whole numbers, and in JSON times are texts and bytes that are no text replacement characters.
+/// whole numbers, times are texts, and in JSON bytes that are no text replacement characters.
 pub(crate) fn values(tree: &Tree, documents: usize, format: Format) -> String {
     let mut out = String::new();
     for document in tree.documents.iter().take(documents) {
@@ -112,17 +112,20 @@ fn plain_node(out: &mut String, value: &Node, format: Format) {
             }
             out.push(']');
         }
-        Node::Scalar(Scalar::Float(number)) if number.fract() == 0.0 => write!(out, "{:e}", number + 0.0).unwrap(),
+        Node::Scalar(Scalar::Float(number)) if number.fract() == 0.0 => {
+            write!(out, "{:e}", number + 0.0).unwrap();
+        }
         #[expect(clippy::cast_precision_loss, reason = "compared as floats")]
         Node::Scalar(Scalar::Int(number)) if *number != 0 => write!(out, "{:e}", *number as f64).unwrap(),
         Node::Scalar(Scalar::Int(_)) => out.push_str("0e0"),
         #[expect(clippy::cast_precision_loss, reason = "compared as floats")]
         Node::Scalar(Scalar::Uint(number)) => write!(out, "{:e}", *number as f64).unwrap(),
-        Node::Scalar(Scalar::Time(time)) if format == Format::Json => write!(out, "{:?}", time.to_rfc3339_nano()).unwrap(),
+        Node::Scalar(Scalar::Time(time)) => write!(out, "{:?}", time.to_rfc3339_nano()).unwrap(),
         Node::Scalar(Scalar::Str(text)) if format == Format::Json => {
             let chunks = text.expose().utf8_chunks();
-            let text: String =
-                chunks.flat_map(|chunk| [chunk.valid().to_owned(), "\u{fffd}".repeat(chunk.invalid().len())]).collect();
+            let text: String = chunks
+                .flat_map(|chunk| [chunk.valid().to_owned(), "\u{fffd}".repeat(chunk.invalid().len())])
+                .collect();
             write!(out, "{text:?}").unwrap();
         }
         Node::Scalar(Scalar::Str(text)) => match text.expose_str() {

@@ -8,15 +8,19 @@
 mod chars;
 mod comments;
 mod emit;
+mod flow;
+mod keys;
+mod leaf;
 mod load;
 mod node;
 mod parse;
 mod resolve;
-mod scan;
 mod scalars;
+mod scan;
 mod tags;
 mod text;
 mod token;
+mod write;
 
 pub(super) use emit::{emit, emit_value};
 pub(crate) use text::double_quoted;

@@ -30,12 +30,34 @@ pub(super) fn is_multiline(text: &[u8]) -> bool {
     (0..text.len()).any(|place| is_break(text, place))
 }
 
+/// Returns whether a text holds line breaks and nothing else.
+pub(super) fn is_breaks_only(text: &[u8]) -> bool {
+    let mut place = 0;
+    while place < text.len() && is_break(text, place) {
+        place += width(text[place]);
+    }
+    place >= text.len()
+}
+
 /// Words that YAML 1.1 took for booleans.
 fn was_boolean(text: &[u8]) -> bool {
     matches!(
         text,
-        b"y" | b"Y" | b"yes" | b"Yes" | b"YES" | b"on" | b"On" | b"ON" | b"n" | b"N" | b"no" | b"No" | b"NO"
-            | b"off" | b"Off" | b"OFF"
+        b"y" | b"Y"
+            | b"yes"
+            | b"Yes"
+            | b"YES"
+            | b"on"
+            | b"On"
+            | b"ON"
+            | b"n"
+            | b"N"
+            | b"no"
+            | b"No"
+            | b"NO"
+            | b"off"
+            | b"Off"
+            | b"OFF"
     )
 }
 
@@ -72,13 +94,7 @@ impl Looks {
         let (Some(first), Some(last)) = (text.first(), text.last()) else {
             return Self { plain: true, single: true, block: false };
         };
-        let mut indicators = text.starts_with(b"---") || text.starts_with(b"...");
-        indicators |= match first {
-            b'#' | b',' | b'[' | b']' | b'{' | b'}' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\'' | b'"' | b'%' | b'@'
-            | b'`' => true,
-            b'?' | b':' | b'-' => text.len() == 1 || is_blank(text[1]),
-            _ => false,
-        };
+        let mut indicators = starts_with_indicator(text);
         let (mut special, mut tabs, mut breaks) = (false, false, false);
         let (mut space_break, mut break_space) = (false, false);
         let mut before = Before::Start;
@@ -119,6 +135,15 @@ impl Looks {
             single: !(break_space || space_break || tabs || special),
             block: !(trailing_space || space_break || special),
         }
+    }
+}
+
+fn starts_with_indicator(text: &[u8]) -> bool {
+    match text {
+        [b'-', b'-', b'-', ..] | [b'.', b'.', b'.', ..] => true,
+        [b'?' | b':' | b'-', rest @ ..] => rest.first().is_none_or(|second| is_blank(*second)),
+        [first, ..] => b"#,[]{}&*!|>'\"%@`".contains(first),
+        [] => false,
     }
 }
 
