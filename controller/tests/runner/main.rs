@@ -1,15 +1,20 @@
 //! The controller against a real API server, beside the real Sealed Secrets controller and kubeseal.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
+mod both;
 mod canary;
 mod chaos;
 mod definitions;
 mod external;
+mod flags;
 mod harness;
+mod health;
+mod http;
 mod image;
 mod interop;
 mod objects;
 mod offline;
 mod restart;
 mod rights;
+mod sealing_keys;
 mod takeover;
