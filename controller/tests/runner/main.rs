@@ -1,11 +1,13 @@
 //! The controller against a real API server, beside the real Sealed Secrets controller and kubeseal.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
+mod bad_input;
 mod both;
 mod canary;
 mod chaos;
 mod definitions;
 mod external;
+mod faults;
 mod flags;
 mod harness;
 mod health;
@@ -13,6 +15,7 @@ mod http;
 mod image;
 mod interop;
 mod objects;
+mod judge;
 mod offline;
 mod restart;
 mod rights;
