@@ -16,6 +16,8 @@ use self::flags::{own, upstream};
 struct Setup {
     logging: LogOptions,
     options: Result<RunOptions, String>,
+    /// Version in the first line of the log, as upstream's says it.
+    announced: Option<&'static str>,
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,9 @@ fn main() -> ExitCode {
 
 fn start(setup: Setup) -> Result<(), String> {
     log::init(setup.logging).map_err(|error| error.to_string())?;
+    if let Some(version) = setup.announced {
+        tracing::info!(version, "Starting sealed-secrets controller");
+    }
     let options = setup.options?;
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()

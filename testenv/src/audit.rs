@@ -78,6 +78,14 @@ impl AuditLog {
         whole.lines().filter_map(|line| entry(line).transpose()).collect()
     }
 
+    /// Returns every request since the control plane started.
+    ///
+    /// # Errors
+    /// As [`AuditLog::since`].
+    pub fn since_start(&self) -> Result<Vec<AuditEntry>> {
+        self.since(AuditMark(0))
+    }
+
     /// Counts the requests after `mark` for which `wanted` holds.
     ///
     /// # Errors

@@ -112,6 +112,16 @@ impl SealedSecretsController {
         Ok(answer.body)
     }
 
+    /// Returns the process id, to send signals to.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Returns what it has logged, on both streams.
+    pub fn log(&self) -> String {
+        self.process.log().unwrap_or_default()
+    }
+
     /// Returns the process, to measure, pause or end it.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process

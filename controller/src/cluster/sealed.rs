@@ -57,8 +57,8 @@ pub struct SealedDriver {
     index: Mutex<Index>,
     proofs: Mutex<Proofs>,
     failed: Mutex<HashMap<ObjectKey, Failed>>,
-    /// Uids of objects that are gone, where their targets are ours to delete.
-    gone: Mutex<HashMap<ObjectKey, String>>,
+    /// Objects that are gone, where their targets are ours to delete.
+    gone: Mutex<HashMap<ObjectKey, Gone>>,
     rsa: Arc<Semaphore>,
     complete: watch::Sender<(bool, bool)>,
 }
@@ -70,6 +70,14 @@ struct Failed {
     keys: u64,
     reason: FailureReason,
     repeats: bool,
+}
+
+/// An object that is gone.
+#[derive(Debug, Clone)]
+struct Gone {
+    uid: String,
+    /// Uid of the Secret that was made for it, where that is recorded.
+    made: Option<String>,
 }
 
 const KIND: &str = "SealedSecret";
@@ -153,9 +161,11 @@ impl SealedDriver {
 
     fn sealed_gone(&self, key: &ObjectKey) {
         let uid = lock(&self.index).sealed(key).map(|view| view.uid.clone());
+        let made = lock(&self.proofs).get(key).map(|proof| (proof.uid.clone(), proof.target.uid.clone()));
         self.forget(key);
         if let Some(uid) = uid.filter(|_| self.options.delete_targets) {
-            lock(&self.gone).insert(key.clone(), uid);
+            let made = made.filter(|(by, _)| *by == uid).map(|(_, made)| made);
+            lock(&self.gone).insert(key.clone(), Gone { uid, made });
             self.shared.queue.add(key.clone(), Lane::New);
         }
     }

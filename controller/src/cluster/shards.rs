@@ -81,6 +81,19 @@ fn shard_of(key: &ObjectKey) -> u8 {
     digest::digest(&digest::SHA256, key.to_string().as_bytes()).as_ref()[0] % SHARDS
 }
 
+/// Shards that were taken and are not written yet: they are dirty again when this is dropped, also where a save is
+/// cancelled in the middle.
+struct Unwritten<'a> {
+    proofs: &'a std::sync::Mutex<Proofs>,
+    shards: HashSet<u8>,
+}
+
+impl Drop for Unwritten<'_> {
+    fn drop(&mut self) {
+        lock(self.proofs).dirty.extend(self.shards.drain());
+    }
+}
+
 /// Reads and writes the ConfigMaps.
 pub struct ShardStore {
     api: Api<ConfigMap>,
@@ -135,10 +148,11 @@ impl ShardStore {
             return;
         }
         let dirty = lock(proofs).take_dirty();
+        let mut unwritten = Unwritten { proofs, shards: dirty.iter().map(|(number, _)| *number).collect() };
         for (number, text) in dirty {
-            if let Err(error) = self.write(number, text).await {
-                debug!(shard = number, %error, "cannot write a state shard");
-                lock(proofs).dirty.insert(number);
+            match self.write(number, text).await {
+                Ok(()) => drop(unwritten.shards.remove(&number)),
+                Err(error) => debug!(shard = number, %error, "cannot write a state shard"),
             }
         }
     }

@@ -156,7 +156,7 @@ impl Flags {
     pub(crate) fn setup(self) -> Setup {
         let info = if self.log_info_stdout { InfoStream::Stdout } else { InfoStream::Stderr };
         let logging = LogOptions { threshold: self.log_level, format: self.log_format, info };
-        Setup { logging, options: self.options() }
+        Setup { logging, options: self.options(), announced: None }
     }
 
     fn options(self) -> Result<RunOptions, String> {

@@ -116,7 +116,7 @@ pub(crate) fn read(arguments: &[OsString]) -> Result<Setup, ExitCode> {
         let _ = std::io::stdout().write_all(format!("controller version: {VERSION}\n").as_bytes());
         return Err(ExitCode::SUCCESS);
     }
-    Ok(Setup { logging: logging(&flags), options: options(&flags, period) })
+    Ok(Setup { logging: logging(&flags), options: options(&flags, period), announced: Some(VERSION) })
 }
 
 /// Both flags set one value.

@@ -1,18 +1,26 @@
 //! The controller against a real API server, beside the real Sealed Secrets controller and kubeseal.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
+mod bad_input;
+mod both;
 mod canary;
 mod chaos;
 mod chart;
 mod definitions;
 mod external;
+mod faults;
+mod flags;
 mod harness;
+mod health;
+mod http;
 mod image;
 mod interop;
 mod objects;
+mod judge;
 mod offline;
 mod restart;
 mod rights;
+mod sealing_keys;
 mod takeover;
 mod template_interop;
 mod templates;

@@ -1,53 +1,292 @@
-//! The controller runs with exactly the rights of `deploy/`, and needs each of them.
+//! The controller runs with exactly the rights of `deploy/`, and uses each of them; and with upstream's rights where it
+//! has upstream's name.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::Api;
-use sealops_testenv::eventually;
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
+use kube::Client;
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use sealops_testenv::{AuditEntry, AuditMark, ControlPlane, SealedSecretsController, eventually};
+use serde_json::json;
 
+use super::both::{Side, put_key, testdata};
 use super::harness::*;
+
+/// A store of the cluster whose condition needs the namespace's labels, and an ExternalSecret that reads it.
+const FROM_CLUSTER_STORE: &str = r#"
+apiVersion: external-secrets.io/v1
+kind: ClusterSecretStore
+metadata: {name: shared}
+spec:
+  conditions: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop}}}]
+  provider: {fake: {data: [{key: user, value: amber}]}}
+---
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: shared, namespace: shop}
+spec:
+  secretStoreRef: {name: shared, kind: ClusterSecretStore}
+  data: [{secretKey: user, remoteRef: {key: user}}]
+"#;
+
+fn deploy(path: &str) -> Result<String> {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy")).join(path);
+    std::fs::read_to_string(&path).with_context(|| path.display().to_string())
+}
+
+/// Makes the controller do everything that it ever does.
+async fn exercise(plane: &ControlPlane, controller: &Controller, external: &str) -> Result<()> {
+    let client = plane.client()?;
+    let certificate = controller.certificate().await?;
+    let api = sealed_api(&client, "shop");
+    let sealed = |value: &'static [u8]| Draft::new("shop", "web", vec![("a", value)]).sealed(&certificate);
+    create(&api, sealed(b"one")).await?;
+    synced(&client, "shop", "web", "True").await?;
+    event(&client, "shop", "web", "Unsealed").await?;
+    let patch = Patch::Merge(json!({ "spec": sealed(b"two")["spec"] }));
+    api.patch("web", &PatchParams::default(), &patch).await?;
+    synced(&client, "shop", "web", "True").await?;
+    plane.apply_manifests(super::external::FIRST).await?;
+    secret(&client, "shop", "app").await?;
+    if !external.is_empty() {
+        plane.apply_manifests(external).await?;
+        secret(&client, "shop", "shared").await?;
+    }
+    put_key(&client, HOME, "broken", b"", &testdata("interop-2048.key")).await?;
+    event(&client, HOME, "broken", "SealingKeyUnusable").await?;
+    let maps = Api::<ConfigMap>::namespaced(client.clone(), HOME);
+    let shards = async || {
+        let list = maps.list(&ListParams::default().labels("sealops.io/state")).await.ok()?;
+        (!list.items.is_empty()).then_some(list)
+    };
+    let before = eventually("the state shards are stored", PATIENCE, shards).await?;
+    let patch = Patch::Merge(json!({ "spec": sealed(b"three")["spec"] }));
+    api.patch("web", &PatchParams::default(), &patch).await?;
+    eventually("a shard is written again", PATIENCE, async || {
+        let versions = |maps: &[ConfigMap]| -> Vec<_> {
+            maps.iter().map(|map| map.metadata.resource_version.clone()).collect()
+        };
+        let now = shards().await?;
+        (versions(&now.items) != versions(&before.items)).then_some(())
+    })
+    .await
+}
+
+/// One right: where (`*` is everywhere), on what, to do what, under which names.
+type Right = (String, String, String, Vec<String>);
+
+fn rights(namespace: &str, rules: &[PolicyRule]) -> Vec<Right> {
+    let mut rights = Vec::new();
+    for rule in rules {
+        for resource in rule.resources.iter().flatten() {
+            for verb in &rule.verbs {
+                let names = rule.resource_names.clone().unwrap_or_default();
+                rights.push((namespace.to_owned(), resource.clone(), verb.clone(), names));
+            }
+        }
+    }
+    rights
+}
+
+/// Everything that Roles and ClusterRoles of ours grant.
+async fn granted(client: &Client) -> Result<Vec<Right>> {
+    let ours = |name: &Option<String>| name.as_deref().is_some_and(|name| name.starts_with("sealops-controller"));
+    let mut all = Vec::new();
+    for role in Api::<ClusterRole>::all(client.clone()).list(&ListParams::default()).await? {
+        if ours(&role.metadata.name) {
+            all.extend(rights("*", role.rules.as_deref().unwrap_or_default()));
+        }
+    }
+    for role in Api::<Role>::all(client.clone()).list(&ListParams::default()).await? {
+        if ours(&role.metadata.name) {
+            let namespace = role.metadata.namespace.clone().unwrap_or_default();
+            all.extend(rights(&namespace, role.rules.as_deref().unwrap_or_default()));
+        }
+    }
+    Ok(all)
+}
+
+/// Whether a request needed this right.
+fn uses(entry: &AuditEntry, (namespace, resource, verb, names): &Right) -> bool {
+    let what = match entry.subresource.as_str() {
+        "" => entry.resource.clone(),
+        subresource => format!("{}/{subresource}", entry.resource),
+    };
+    (namespace == "*" || *namespace == entry.namespace)
+        && *resource == what
+        && *verb == entry.verb
+        && (names.is_empty() || names.contains(&entry.name))
+}
+
+fn requests(plane: &ControlPlane, mark: AuditMark, user: &str) -> Result<Vec<AuditEntry>> {
+    let all = plane.audit().since(mark)?;
+    Ok(all.into_iter().filter(|entry| entry.user.ends_with(user)).collect())
+}
+
+fn refusals(entries: &[AuditEntry]) -> BTreeSet<String> {
+    let refused = entries.iter().filter(|entry| entry.code == 403);
+    refused
+        .map(|entry| format!("{} {}/{} {}", entry.verb, entry.resource, entry.subresource, entry.namespace))
+        .collect()
+}
+
+async fn assert_exact(plane: &ControlPlane, mark: AuditMark, number: usize) -> Result<()> {
+    let entries = requests(plane, mark, ":sealed-secrets-controller")?;
+    assert_eq!(refusals(&entries), BTreeSet::new(), "the API server refused");
+    let granted = granted(&plane.client()?).await?;
+    let unused: Vec<&Right> =
+        granted.iter().filter(|right| !entries.iter().any(|entry| uses(entry, right))).collect();
+    assert!(unused.is_empty(), "granted and never used: {unused:?}");
+    assert_eq!(granted.len(), number, "{granted:?}");
+    println!("{} rights, each used, none missing ({} requests)", granted.len(), entries.len());
+    Ok(())
+}
 
 #[test]
 fn runs_with_exactly_the_rights_of_the_manifests() {
     run(async {
         let plane = control_plane().await?;
-        let client = plane.client()?;
-        let base = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kustomize/base"));
-        for file in ["service-account.yaml", "rbac.yaml"] {
-            plane.apply_manifests(&std::fs::read_to_string(base.join(file))?).await?;
+        for file in ["kustomize/base/service-account.yaml", "kustomize/base/rbac.yaml"] {
+            plane.apply_manifests(&deploy(file)?).await?;
         }
         plane.ensure_namespace("shop").await?;
         let mark = plane.audit().mark()?;
         let kubeconfig = plane.service_account_kubeconfig(HOME, "sealed-secrets-controller").await?;
         let mut controller = Controller::start_as(&kubeconfig, &[]).await?;
-        let certificate = controller.certificate().await?;
-        create(
-            &sealed_api(&client, "shop"),
-            Draft::new("shop", "web", vec![("a", b"one")]).sealed(&certificate),
-        )
-        .await?;
-        synced(&client, "shop", "web", "True").await?;
-        event(&client, "shop", "web", "Unsealed").await?;
-        plane.apply_manifests(super::external::FIRST).await?;
-        secret(&client, "shop", "app").await?;
-        let maps = Api::<ConfigMap>::namespaced(client.clone(), HOME);
-        eventually("the state shards are stored", PATIENCE, async || {
-            let list = maps.list(&kube::api::ListParams::default().labels("sealops.io/state")).await.ok()?;
-            (!list.items.is_empty()).then_some(())
-        })
-        .await?;
+        exercise(&plane, &controller, FROM_CLUSTER_STORE).await?;
         assert!(controller.process.terminate(PATIENCE)?.success());
-        let refused: Vec<_> = plane
-            .audit()
-            .since(mark)?
-            .into_iter()
-            .filter(|entry| entry.user.ends_with(":sealed-secrets-controller") && entry.code == 403)
-            .map(|entry| {
-                format!("{} {}/{} {}", entry.verb, entry.resource, entry.subresource, entry.namespace)
-            })
-            .collect();
-        assert!(refused.is_empty(), "the API server refused: {refused:?}");
+        assert_exact(&plane, mark, 27).await
+    });
+}
+
+#[test]
+fn named_namespaces_need_no_right_in_the_cluster() {
+    run(async {
+        let plane = control_plane().await?;
+        let rules = deploy("named-namespaces.yaml")?;
+        assert!(!rules.contains("ClusterRole"), "Roles only");
+        for namespace in ["shop", "bank"] {
+            plane.ensure_namespace(namespace).await?;
+        }
+        plane.apply_manifests(&deploy("kustomize/base/service-account.yaml")?).await?;
+        plane.apply_manifests(&rules).await?;
+        let mark = plane.audit().mark()?;
+        let kubeconfig = plane.service_account_kubeconfig(HOME, "sealed-secrets-controller").await?;
+        let mut controller = Controller::start_as(&kubeconfig, &["--namespaces=shop"]).await?;
+        exercise(&plane, &controller, "").await?;
+        assert!(controller.process.terminate(PATIENCE)?.success());
+        assert_exact(&plane, mark, 30).await?;
+
+        // A namespace without its Roles keeps no other waiting (B6 F14), and is handled as soon as it has them.
+        let mut controller = Controller::start_as(&kubeconfig, &["--namespaces=bank,shop"]).await?;
+        let client = plane.client()?;
+        let certificate = controller.certificate().await?;
+        for namespace in ["bank", "shop"] {
+            let object = Draft::new(namespace, "later", vec![("a", b"one")]).sealed(&certificate);
+            create(&sealed_api(&client, namespace), object).await?;
+        }
+        synced(&client, "shop", "later", "True").await?;
+        let more = rules.replace("namespace: shop", "namespace: bank");
+        plane.apply_manifests(&more).await?;
+        synced(&client, "bank", "later", "True").await?;
+        assert!(controller.process.terminate(PATIENCE)?.success());
+        Ok(())
+    });
+}
+
+/// What upstream's manifest grants, by the facts of its `controller.jsonnet`.
+const UPSTREAM: &str = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: secrets-unsealer}
+rules:
+- {apiGroups: [bitnami.com], resources: [sealedsecrets], verbs: [get, list, watch]}
+- {apiGroups: [bitnami.com], resources: [sealedsecrets/status], verbs: [update]}
+- {apiGroups: [""], resources: [secrets], verbs: [get, list, create, update, delete, watch]}
+- {apiGroups: [""], resources: [events], verbs: [create, patch]}
+- {apiGroups: [""], resources: [namespaces], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: sealed-secrets-key-admin, namespace: kube-system}
+rules:
+- {apiGroups: [""], resources: [secrets], verbs: [create, list]}
+- {apiGroups: [""], resources: [secrets], resourceNames: [sealed-secrets-key], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: key-admin, namespace: kube-system}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: sealed-secrets-key-admin}
+subjects: [{kind: ServiceAccount, name: sealed-secrets-controller, namespace: kube-system}]
+---
+"#;
+
+fn unsealer_binding(namespace: Option<&str>) -> String {
+    let (kind, metadata) = match namespace {
+        None => ("ClusterRoleBinding", json!({ "name": "unsealer" })),
+        Some(namespace) => ("RoleBinding", json!({ "name": "unsealer", "namespace": namespace })),
+    };
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata,
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "secrets-unsealer" },
+        "subjects": [{ "kind": "ServiceAccount", "name": "sealed-secrets-controller", "namespace": HOME }],
+    })
+    .to_string()
+}
+
+/// An image is swapped and nothing else: `controller` makes do with what upstream's manifests and chart grant.
+#[test]
+fn upstreams_rights_are_enough_under_upstreams_name() {
+    run(async {
+        for (namespace, flags, expected) in [
+            (None, &["--key-size=2048"][..], &["get endpointslices/ default", "list configmaps/ kube-system"][..]),
+            // The chart's Roles for additional namespaces leave the controller's own one out.
+            (
+                Some("shop"),
+                &["--key-size=2048", "--additional-namespaces=shop"],
+                &[
+                    "get endpointslices/ default",
+                    "list configmaps/ kube-system",
+                    "list sealedsecrets/ kube-system",
+                ],
+            ),
+        ] {
+            let plane = control_plane().await?;
+            let client = plane.client()?;
+            plane.ensure_namespace("shop").await?;
+            plane.apply_manifests(UPSTREAM).await?;
+            plane.apply_manifests(&unsealer_binding(namespace)).await?;
+            let mut controller =
+                SealedSecretsController::start_program(&plane, HOME, Side::Ours.program()?, flags).await?;
+            controller.wait_ready(&plane, HOME).await?;
+            let certificate = sealops_crypto::sealing::Certificate::from_pem(
+                controller.certificate_pem()?.as_bytes(),
+            )?;
+            let api = sealed_api(&client, "shop");
+            create(&api, Draft::new("shop", "web", vec![("a", b"one")]).sealed(&certificate)).await?;
+            synced(&client, "shop", "web", "True").await.with_context(|| controller.log())?;
+            event(&client, "shop", "web", "Unsealed").await?;
+            let next = Draft::new("shop", "web", vec![("a", b"two")]).sealed(&certificate);
+            api.patch("web", &PatchParams::default(), &Patch::Merge(json!({ "spec": next["spec"] }))).await?;
+            synced(&client, "shop", "web", "True").await?;
+            let secrets = Api::<k8s_openapi::api::core::v1::Secret>::namespaced(client.clone(), "shop");
+            secrets.delete("web", &kube::api::DeleteParams::default()).await?;
+            secret(&client, "shop", "web").await?;
+            controller.process().terminate(PATIENCE)?;
+            let entries: Vec<AuditEntry> = plane
+                .audit()
+                .since_start()?
+                .into_iter()
+                .filter(|entry| entry.user.ends_with(":sealed-secrets-controller"))
+                .collect();
+            let mut refused = refusals(&entries);
+            refused.remove("watch sealedsecrets/ kube-system");
+            refused.remove("watch secrets/ kube-system");
+            assert_eq!(refused.iter().map(String::as_str).collect::<Vec<_>>(), expected, "{namespace:?}");
+        }
         Ok(())
     });
 }

@@ -38,16 +38,19 @@ async fn looks(plane: &ControlPlane) -> Result<BTreeMap<String, Look>> {
 async fn unseal_with_the_real_one(plane: &ControlPlane, objects: usize) -> Result<()> {
     let client = plane.client()?;
     let api = sealed_api(&client, "shop");
-    // Two keys: the second start finds a first key that is older than the cut-off and makes another.
-    for (round, flags) in
-        [&["--key-size=2048"][..], &["--key-size=2048", "--key-cutoff-time=Fri, 01 Jan 2100 00:00:00 +0000"]]
-            .into_iter()
-            .enumerate()
-    {
+    // Three keys: each further start finds a current key that is older than the cut-off and makes another.
+    let first = ["--key-size=2048", "--kubeclient-qps=5000", "--kubeclient-burst=5000"];
+    let further = [&first[..], &["--key-cutoff-time=Fri, 01 Jan 2100 00:00:00 +0000"]].concat();
+    for (round, flags) in [&first[..], &further, &further].into_iter().enumerate() {
         let mut real = SealedSecretsController::start(plane, HOME, flags).await?;
+        eventually("it has its new key", PATIENCE, async || {
+            let keys = super::both::keys(&client, HOME).await.ok()?;
+            (keys.len() == round + 1).then_some(())
+        })
+        .await?;
         let certificate = Certificate::from_pem(real.certificate_pem()?.as_bytes())?;
-        for number in (0..objects).filter(|number| number % 2 == round) {
-            let name = format!("object-{number:02}");
+        for number in (0..objects).filter(|number| number % KEYS == round) {
+            let name = format!("object-{number:03}");
             let value = bytes(number as u64, 40);
             let scope = Scope::ALL[number % 3];
             let mut object =
@@ -61,7 +64,7 @@ async fn unseal_with_the_real_one(plane: &ControlPlane, objects: usize) -> Resul
         eventually("the real controller unseals everything", PATIENCE, async || {
             let secrets =
                 Api::<Secret>::namespaced(client.clone(), "shop").list(&ListParams::default()).await.ok()?;
-            let expected = (0..objects).filter(|number| number % 2 <= round).count();
+            let expected = (0..objects).filter(|number| number % KEYS <= round).count();
             (secrets.items.len() == expected).then_some(())
         })
         .await?;
@@ -70,41 +73,92 @@ async fn unseal_with_the_real_one(plane: &ControlPlane, objects: usize) -> Resul
     Ok(())
 }
 
+const OBJECTS: usize = 200;
+const KEYS: usize = 3;
+
+/// Everything of the SealedSecrets that a takeover must not change: whole, with their statuses.
+async fn sources(plane: &ControlPlane) -> Result<BTreeMap<String, serde_json::Value>> {
+    let list = sealed_api(&plane.client()?, "shop").list(&ListParams::default()).await?;
+    list.into_iter()
+        .map(|object| {
+            let name = object.metadata.name.clone().unwrap_or_default();
+            let mut object = serde_json::to_value(object)?;
+            // The real one writes a status anew that says the same.
+            if let Some(metadata) = object["metadata"].as_object_mut() {
+                metadata.retain(|field, _| !matches!(field.as_str(), "managedFields" | "resourceVersion"));
+            }
+            Ok((name, object))
+        })
+        .collect()
+}
+
+/// Waits until the real one, just started, has looked at everything.
+async fn real_has_looked(real: &SealedSecretsController) -> Result<()> {
+    eventually("the real controller has looked at everything", PATIENCE * 4, async || {
+        let text = sealops_testenv::http_get(local(real.metrics_port()), "/metrics", &[]).ok()?.body;
+        let line =
+            text.lines().find(|line| line.starts_with("sealed_secrets_controller_unseal_requests_total"))?;
+        (line.rsplit(' ').next()?.parse::<f64>().ok()? >= OBJECTS as f64).then_some(())
+    })
+    .await
+}
+
+/// Theirs, ours under its own name, ours under theirs with nothing but the program swapped, theirs again: 200 objects
+/// under 3 keys, and not one Secret, status or event is written by ours.
 #[test]
 fn takes_over_and_gives_back_without_touching_a_secret() {
     run(async {
         let plane = control_plane().await?;
         plane.ensure_namespace("shop").await?;
-        unseal_with_the_real_one(&plane, 50).await?;
-        let before = looks(&plane).await?;
-        assert_eq!(before.len(), 50);
-        let keys = Api::<Secret>::namespaced(plane.client()?, HOME);
-        let label = ListParams::default().labels("sealedsecrets.bitnami.com/sealed-secrets-key=active");
-        assert_eq!(keys.list(&label).await?.items.len(), 2, "the real controller has made two keys");
+        unseal_with_the_real_one(&plane, OBJECTS).await?;
+        let (before, sources_before) = (looks(&plane).await?, sources(&plane).await?);
+        assert_eq!((before.len(), sources_before.len()), (OBJECTS, OBJECTS));
+        assert_eq!(super::both::keys(&plane.client()?, HOME).await?.len(), KEYS);
 
         let mark = plane.audit().mark()?;
         let mut ours = Controller::start(&plane, &[]).await?;
         ours.certificate().await?;
         ours.wait_idle().await?;
-        let writes: Vec<_> =
-            plane.audit().since(mark)?.into_iter().filter(|entry| our_write(entry, "secrets")).collect();
-        assert!(writes.is_empty(), "our start wrote Secrets: {writes:?}");
-        let mark_status = plane.audit().count(mark, |entry| our_write(entry, "sealedsecrets"))?;
-        let events = plane.audit().count(mark, |entry| our_write(entry, "events"))?;
-        assert_eq!((mark_status, events), (0, 0), "nothing has changed, so there is nothing to say");
-        assert_eq!(looks(&plane).await?, before);
+        for resource in ["secrets", "sealedsecrets", "events"] {
+            let writes: Vec<_> = plane
+                .audit()
+                .since(mark)?
+                .into_iter()
+                .filter(|entry| our_write(entry, resource))
+                .collect();
+            assert!(writes.is_empty(), "our start wrote {resource}: {writes:?}");
+        }
+        assert_eq!(ours.metric("sealops_reconcile_total{kind=\"SealedSecret\",result=\"unchanged\"}")?, 200.0);
+        assert_eq!((looks(&plane).await?, sources(&plane).await?), (before.clone(), sources_before.clone()));
         assert!(ours.process.terminate(PATIENCE)?.success(), "SIGTERM ends with success:\n{}", ours.log());
 
-        let real = SealedSecretsController::start(&plane, HOME, &["--key-size=2048"]).await?;
-        eventually("the real controller has looked at everything", PATIENCE, async || {
-            let text = sealops_testenv::http_get(local(real.metrics_port()), "/metrics", &[]).ok()?.body;
-            let line = text
-                .lines()
-                .find(|line| line.starts_with("sealed_secrets_controller_unseal_requests_total"))?;
-            (line.rsplit(' ').next()?.parse::<f64>().ok()? >= 50.0).then_some(())
+        let mark = plane.audit().mark()?;
+        let program = super::both::Side::Ours.program()?;
+        let mut swapped =
+            SealedSecretsController::start_program(&plane, HOME, program, &["--key-size=2048"]).await?;
+        swapped.wait_ready(&plane, HOME).await?;
+        let done = "sealops_reconcile_total{kind=\"SealedSecret\",result=\"unchanged\"} 0";
+        eventually("nothing is left to do", PATIENCE, async || {
+            let log = swapped.log();
+            let text = sealops_testenv::http_get(local(swapped.metrics_port()), "/metrics", &[]).ok()?.body;
+            (log.contains("compared all") && !text.contains(done)).then_some(())
         })
         .await?;
-        assert_eq!(looks(&plane).await?, before);
+        swapped.process().terminate(PATIENCE)?;
+        let user = format!("system:serviceaccount:{HOME}:{}", SealedSecretsController::NAME);
+        let writes = plane.audit().since(mark)?.into_iter().filter(|entry| {
+            entry.user == user && matches!(entry.verb.as_str(), "create" | "update" | "patch" | "delete")
+        });
+        let writes: Vec<_> = writes.filter(|entry| entry.resource != "configmaps").collect();
+        assert!(writes.is_empty(), "the swapped program wrote: {writes:?}");
+        assert_eq!((looks(&plane).await?, sources(&plane).await?), (before.clone(), sources_before.clone()));
+
+        let flags = ["--key-size=2048", "--kubeclient-qps=5000", "--kubeclient-burst=5000"];
+        let real = SealedSecretsController::start(&plane, HOME, &flags).await?;
+        real_has_looked(&real).await?;
+        assert_eq!((looks(&plane).await?, sources(&plane).await?), (before, sources_before));
+        assert_eq!(super::both::keys(&plane.client()?, HOME).await?.len(), KEYS, "nobody made another key");
+        println!("{OBJECTS} objects under {KEYS} keys: theirs -> ours -> ours as controller -> theirs, 0 writes of ours");
         Ok(())
     });
 }

@@ -4,7 +4,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"os"
 
@@ -17,7 +16,7 @@ func main() {
 	lines.Buffer(nil, 4<<20)
 	for lines.Scan() {
 		var object unstructured.Unstructured
-		if err := json.Unmarshal(lines.Bytes(), &object.Object); err != nil {
+		if err := object.UnmarshalJSON(lines.Bytes()); err != nil {
 			fmt.Fprintln(os.Stderr, "not JSON:", err)
 			os.Exit(1)
 		}

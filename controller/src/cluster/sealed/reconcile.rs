@@ -96,9 +96,8 @@ impl SealedDriver {
     /// The object is not there any more. Kubernetes removes its target; with `--old-gc-behavior` we do, where it was
     /// this object's. Upstream deletes whatever has the name.
     async fn gone(&self, key: &ObjectKey, guard: &WriteGuard) -> Done {
-        let made = lock(&self.proofs).get(key).map(|proof| (proof.uid.clone(), proof.target.uid.clone()));
         self.forget(key);
-        let Some(uid) = lock(&self.gone).get(key).cloned() else {
+        let Some(gone) = lock(&self.gone).get(key).cloned() else {
             return Done::Settled(ReconcileResult::Unchanged);
         };
         let target = match self.shared.api.secret(key).await {
@@ -109,9 +108,8 @@ impl SealedDriver {
             }
             Err(_) => return Done::Again,
         };
-        let controlled = controller_of(&target.metadata).is_some_and(|owner| owner.uid == uid);
-        let recorded =
-            made.is_some_and(|(by, made)| by == uid && target.metadata.uid.as_ref() == Some(&made));
+        let controlled = controller_of(&target.metadata).is_some_and(|owner| owner.uid == gone.uid);
+        let recorded = gone.made.is_some() && gone.made == target.metadata.uid;
         if controlled || recorded {
             info!(secret = %key, "SealedSecret has gone, deleting Secret");
             if remove(&target, &self.shared.api, guard).await.is_err() {
@@ -140,11 +138,12 @@ impl SealedDriver {
         let mut outcome =
             sealed::reconcile(object, opened, namespace.as_ref(), made_by_us.as_deref()).await?;
         let kept = outcome.kept.take();
-        let committed = commit(outcome, &self.shared.api, guard, crate::cluster::FIELD_MANAGER)
-            .await
-            .map_err(|error| match error.kind {
-                CommitErrorKind::Conflict | CommitErrorKind::NotLeader => Stop::Silent,
-                _ => Stop::Failed(Failure::commit(&key.namespace, &key.name, &error)),
+        let committed =
+            commit(outcome, &self.shared.api, guard, crate::cluster::FIELD_MANAGER).await.map_err(|error| {
+                match error.kind {
+                    CommitErrorKind::Conflict | CommitErrorKind::NotLeader => Stop::Silent,
+                    _ => Stop::Failed(Failure::commit(&key.namespace, &key.name, &error)),
+                }
             })?;
         let proof = match (&committed.change, kept) {
             (Some((change, version)), _) => {
