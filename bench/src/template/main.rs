@@ -43,7 +43,9 @@ fn serve() -> io::Result<()> {
     for line in BufReader::with_capacity(1 << 20, io::stdin().lock()).lines() {
         let request: Request = serde_json::from_str(&line?)?;
         let answer = match render(&functions, &request) {
-            Ok(text) => Answer { ok: true, output: base64::encode_public(text.expose()), error: String::new() },
+            Ok(text) => {
+                Answer { ok: true, output: base64::encode_public(text.expose()), error: String::new() }
+            }
             Err(error) => Answer { ok: false, output: String::new(), error },
         };
         serde_json::to_writer(&mut output, &answer)?;

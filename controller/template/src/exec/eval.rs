@@ -144,10 +144,7 @@ impl<'t> State<'t, '_> {
         names: &'t [String],
         given: Given<'t, '_>,
     ) -> Executed<Dot> {
-        let (last, rest) = match names.split_last() {
-            Some(split) => split,
-            None => return Ok(receiver),
-        };
+        let Some((last, rest)) = names.split_last() else { return Ok(receiver) };
         for name in rest {
             receiver = self.field(node, name, &receiver, Given::NOTHING)?;
         }

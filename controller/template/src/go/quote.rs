@@ -144,9 +144,9 @@ pub(crate) fn unquote_char(text: &[u8], quote: u8) -> Option<(Unquoted, &[u8])> 
 }
 
 fn digits(text: &[u8], count: usize, base: u32) -> Option<u32> {
-    text.get(..count)?.iter().try_fold(0u32, |value, byte| {
-        Some(value.checked_mul(base)?.checked_add(char::from(*byte).to_digit(base)?)?)
-    })
+    text.get(..count)?
+        .iter()
+        .try_fold(0u32, |value, byte| value.checked_mul(base)?.checked_add(char::from(*byte).to_digit(base)?))
 }
 
 #[cfg(test)]
