@@ -130,7 +130,13 @@ pub(crate) struct Live {
 }
 
 impl Live {
+    /// With the real controller.
     pub(crate) async fn start() -> Result<Self> {
+        Self::start_with(None).await
+    }
+
+    /// With another program under the controller's name.
+    async fn start_with(program: Option<&Path>) -> Result<Self> {
         let control_plane = ControlPlane::start().await?;
         let encoded = |name: &str| {
             let path = format!("{}/../testdata/keys/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -146,7 +152,18 @@ impl Live {
         // Our key is older than the period, so the controller makes one at its start.
         let flags =
             ["--key-size=2048", "--rate-limit=1000", "--rate-limit-burst=1000", "--key-renew-period=1h"];
-        let controller = SealedSecretsController::start(&control_plane, "kube-system", &flags).await?;
+        let controller = match program {
+            None => SealedSecretsController::start(&control_plane, "kube-system", &flags).await?,
+            Some(program) => {
+                control_plane.in_cluster_folder("kube-system", SealedSecretsController::NAME).await?;
+                control_plane.apply_manifests(RIGHTS).await?;
+                let mut own =
+                    SealedSecretsController::start_program(&control_plane, "kube-system", program, &flags)
+                        .await?;
+                own.wait_ready(&control_plane, "kube-system").await?;
+                own
+            }
+        };
         let name = SealedSecretsController::NAME;
         expose_through_service_proxy(&control_plane, "kube-system", name, controller.port()).await?;
         let silent = "apiVersion: v1\nkind: Service\nmetadata: {name: silent, namespace: kube-system}\nspec: {ports: [{name: http, port: 8080}]}\n";
@@ -189,6 +206,9 @@ impl Live {
     }
 }
 
+/// What the real controller gets in these tests, too.
+const RIGHTS: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: table}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}\nsubjects: [{kind: ServiceAccount, name: sealed-secrets-controller, namespace: kube-system}]\n";
+
 fn test_certificate() -> String {
     fs::read_to_string(format!("{}/../testdata/keys/interop-2048.crt", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
@@ -196,22 +216,42 @@ fn test_certificate() -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lines_for_the_controller_give_what_kubeseal_gives() -> Result<()> {
     let live = Live::start().await?;
+    run_rows(&live, "with the real controller", 50, |_| true).await
+}
+
+/// Both kubeseals get the same from our controller, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_for_our_controller_give_the_same_to_both() -> Result<()> {
+    let program = Path::new(env!("CARGO_BIN_EXE_sealops")).with_file_name("sealops-controller");
+    anyhow::ensure!(program.exists(), "{}: cargo build -p sealops-controller makes it", program.display());
+    let folder = tempfile::tempdir()?;
+    let name = folder.path().join("controller");
+    std::os::unix::fs::symlink(program, &name)?;
+    let live = Live::start_with(Some(&name)).await?;
+    let asks = ["--validate", "--re-encrypt", "--fetch-cert"];
+    run_rows(&live, "with our controller", 40, |row| {
+        matches!(row.2, Same) && asks.iter().any(|flag| row.0.contains(flag))
+    })
+    .await
+}
+
+async fn run_rows(live: &Live, what: &str, at_least: usize, wanted: impl Fn(&Row) -> bool) -> Result<()> {
     let mut files = fixtures();
     files.extend(live.files()?);
     let token = token(&live.control_plane).await?;
     let mut table = Table::new(files);
-    let keys = live.keys.iter().map(ring_key);
-    table.ring = SealingKeyRing::new(keys);
+    table.ring = SealingKeyRing::new(live.keys.iter().map(ring_key));
     let server = live.control_plane.url();
     let rows: Vec<Row> = ROWS
         .iter()
+        .filter(|row| wanted(row))
         .map(|row| {
             let line = row.0.replace("LIVE", "KUBECONFIG=live").replace("SERVER ", &format!("{server} "));
             (full(&line.replace("TOKEN ", &format!("{token} "))), row.1, row.2)
         })
         .collect();
     tokio::task::block_in_place(|| table.run(&rows));
-    table.finish("with a controller", 50);
+    table.finish(what, at_least);
     Ok(())
 }
 
