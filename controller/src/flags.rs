@@ -34,10 +34,7 @@ fn addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
     match text.strip_prefix(':') {
         Some(port) => {
             let port: u16 = port.parse().map_err(|_| unfit())?;
-            Ok(vec![
-                SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
-                SocketAddr::from(([0, 0, 0, 0], port)),
-            ])
+            Ok(vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), SocketAddr::from(([0, 0, 0, 0], port))])
         }
         None => Ok(text.to_socket_addrs().map_err(|_| unfit())?.collect()),
     }
@@ -87,7 +84,8 @@ mod tests {
 
     #[test]
     fn reads_addresses_as_go_does() {
-        let shown = |text| addresses(text).map(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let shown =
+            |text| addresses(text).map(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>());
         assert_eq!(shown(":8080").unwrap(), ["[::]:8080", "0.0.0.0:8080"]);
         assert_eq!(shown("127.0.0.1:1").unwrap(), ["127.0.0.1:1"]);
         for text in ["", "8080", ":x", ":99999", "127.0.0.1"] {
@@ -99,7 +97,8 @@ mod tests {
     fn reads_cut_off_times() {
         assert_eq!(cutoff("Mon, 14 Oct 2024 21:45:30 +0200"), Ok(1_728_935_130));
         assert_eq!(cutoff("Thu, 01 Jan 1970 00:00:00 +0000"), Ok(0));
-        for text in ["", "x", "Thu, 1 Jan 1970 00:00:00 +0000", "Thu, 01 Jan 1970 00:00:00 GMT", "1970-01-01"] {
+        for text in ["", "x", "Thu, 1 Jan 1970 00:00:00 +0000", "Thu, 01 Jan 1970 00:00:00 GMT", "1970-01-01"]
+        {
             assert!(cutoff(text).is_err(), "{text}");
         }
     }

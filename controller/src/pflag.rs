@@ -300,8 +300,11 @@ fn parse_int(text: &str) -> Result<i64, &'static str> {
 /// Go's text for what `time.ParseDuration` refuses.
 fn duration_problem(text: &str) -> String {
     let unsigned = text.trim_start_matches(['+', '-']);
-    let unit: String =
-        unsigned.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').chars().take_while(|c| c.is_alphabetic()).collect();
+    let unit: String = unsigned
+        .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
+        .chars()
+        .take_while(|c| c.is_alphabetic())
+        .collect();
     let has_number = unsigned.starts_with(|c: char| c.is_ascii_digit());
     if has_number && unit.is_empty() && unsigned.chars().all(|c| c.is_ascii_digit() || c == '.') {
         format!("time: missing unit in duration {text:?}")
@@ -398,14 +401,8 @@ mod tests {
                 "--ttl=1d",
                 "invalid argument \"1d\" for \"--ttl\" flag: time: unknown unit \"d\" in duration \"1d\"",
             ),
-            (
-                "--ttl=1",
-                "invalid argument \"1\" for \"--ttl\" flag: time: missing unit in duration \"1\"",
-            ),
-            (
-                "--ttl=x",
-                "invalid argument \"x\" for \"--ttl\" flag: time: invalid duration \"x\"",
-            ),
+            ("--ttl=1", "invalid argument \"1\" for \"--ttl\" flag: time: missing unit in duration \"1\""),
+            ("--ttl=x", "invalid argument \"x\" for \"--ttl\" flag: time: invalid duration \"x\""),
             (
                 "--qps=x",
                 "invalid argument \"x\" for \"--qps\" flag: strconv.ParseFloat: parsing \"x\": invalid syntax",

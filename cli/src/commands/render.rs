@@ -53,10 +53,7 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     }
     let ring = keys::read(&args.key)?;
     let folder = Arc::new(Directory::load(&args.folder).map_err(CommandError::input)?);
-    let options = RenderOptions {
-        default_namespace: args.namespace.clone(),
-        open: OpenOptions::default(),
-    };
+    let options = RenderOptions { default_namespace: args.namespace.clone(), open: OpenOptions::default() };
     let rendered = pollster::block_on(directory::render(&folder, &ring, &options));
     judge(args, &rendered)?;
     let secrets = rendered.secrets.iter().map(|rendered| &rendered.secret);

@@ -241,8 +241,8 @@ impl SecretApi {
         field_manager: &str,
     ) -> Result<(), Refusal> {
         let path = resource_path::<T>(&ObjectKey::of(object.metadata()));
-        let mut body = serde_json::to_value(object)
-            .map_err(|_| Refusal::unavailable("the object cannot be written"))?;
+        let mut body =
+            serde_json::to_value(object).map_err(|_| Refusal::unavailable("the object cannot be written"))?;
         body["status"] = status;
         let path = format!("{path}/status?fieldManager={field_manager}");
         self.send(Method::PUT, &path, Some((JSON, body.to_string().into())), AS_METADATA).await.map(drop)

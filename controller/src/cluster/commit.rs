@@ -36,11 +36,7 @@ pub async fn commit(
 ///
 /// # Errors
 /// Returns why it was not removed.
-pub async fn remove(
-    target: &SecretObject,
-    api: &SecretApi,
-    guard: &WriteGuard,
-) -> Result<(), CommitError> {
+pub async fn remove(target: &SecretObject, api: &SecretApi, guard: &WriteGuard) -> Result<(), CommitError> {
     check(guard)?;
     api.delete(target).await
 }

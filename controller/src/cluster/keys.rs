@@ -12,8 +12,8 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sealops_crds::sealed_secret::{SEALING_KEY_ACTIVE, SEALING_KEY_LABEL};
 use k8s_openapi::api::core::v1::ObjectReference;
+use sealops_crds::sealed_secret::{SEALING_KEY_ACTIVE, SEALING_KEY_LABEL};
 use sealops_crypto::sealing::{Fingerprint, KeySpec, RingKey, SealingKeyRing};
 use tokio::sync::{Notify, watch};
 use tracing::{error, info, warn};
@@ -255,7 +255,9 @@ impl KeyManager {
         if since == Some(now) {
             tokio::time::sleep(Duration::from_secs(1)).await;
         } else if since.is_some_and(|since| since > now) {
-            warn!("the current sealing key is from the future (a clock was wrong); a new key counts only then");
+            warn!(
+                "the current sealing key is from the future (a clock was wrong); a new key counts only then"
+            );
         }
         Timestamp::now().as_second()
     }

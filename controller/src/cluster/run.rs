@@ -102,8 +102,7 @@ pub async fn run(options: RunOptions) -> Result<(), String> {
     let (recorder, events) = Recorder::new(client.clone(), "sealed-secrets", options.identity.clone());
     let (external_recorder, external_events) =
         Recorder::new(client.clone(), "external-secrets", options.identity.clone());
-    let keys =
-        KeyManager::new(api.clone(), options.keys.clone(), recorder.clone(), Arc::clone(&metrics));
+    let keys = KeyManager::new(api.clone(), options.keys.clone(), recorder.clone(), Arc::clone(&metrics));
     let keys = Arc::new(keys);
     let sealed = SealedDriver::new(
         api.clone(),

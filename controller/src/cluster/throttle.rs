@@ -22,7 +22,8 @@ pub struct Rate {
 impl Rate {
     /// Returns the rate of so many events a second. `None` where that is no positive number.
     pub fn per_second(events: f64, at_once: u32) -> Option<Self> {
-        let interval = Duration::try_from_secs_f64(events.recip()).ok().filter(|interval| !interval.is_zero())?;
+        let interval =
+            Duration::try_from_secs_f64(events.recip()).ok().filter(|interval| !interval.is_zero())?;
         Some(Self { interval, at_once: at_once.max(1) })
     }
 

@@ -184,7 +184,11 @@ impl Flags {
                 trusted_proxies: self.trusted_proxies.clone(),
             },
             revision: env!("CARGO_PKG_VERSION").to_owned(),
-            object_labels: if self.metrics_omit_secret_labels { ObjectLabels::Omit } else { ObjectLabels::Publish },
+            object_labels: if self.metrics_omit_secret_labels {
+                ObjectLabels::Omit
+            } else {
+                ObjectLabels::Publish
+            },
             sealed: self.sealed_options(),
         })
     }

@@ -42,8 +42,16 @@ static FLAGS: &[Flag] = &[
     flag("additional-namespaces", Kind::Text(""), "More namespaces to watch, separated by commas."),
     flag("all-namespaces", Kind::On, "Watch all namespaces, or the controller's own only."),
     flag("allow-token-secrets", Kind::Bool, ""),
-    flag("key-cutoff-time", Kind::Text(""), "Make a new key if the latest is older. RFC1123 with a numeric zone."),
-    flag("key-order-priority", Kind::Text("CertNotBefore"), "Order keys by CertNotBefore or SecretCreationTimestamp."),
+    flag(
+        "key-cutoff-time",
+        Kind::Text(""),
+        "Make a new key if the latest is older. RFC1123 with a numeric zone.",
+    ),
+    flag(
+        "key-order-priority",
+        Kind::Text("CertNotBefore"),
+        "Order keys by CertNotBefore or SecretCreationTimestamp.",
+    ),
     flag("key-prefix", Kind::Text("sealed-secrets-key"), "Prefix of the names of keys."),
     flag("key-renew-period", Kind::Duration("720h0m0s"), "Age at which a new key is made (0: never)."),
     flag("key-size", Kind::Int(4096), "RSA bits of a new key."),
@@ -160,11 +168,7 @@ fn options(flags: &Parsed, renew_period: Duration) -> Result<RunOptions, String>
     })
 }
 
-fn key_options(
-    flags: &Parsed,
-    namespace: String,
-    renew_period: Duration,
-) -> Result<KeyOptions, String> {
+fn key_options(flags: &Parsed, namespace: String, renew_period: Duration) -> Result<KeyOptions, String> {
     let lifetime = flags.duration("key-ttl").unwrap_or(DAY * 3650);
     let labels = |name| super::pairs(name, flags.text(FLAGS, name));
     Ok(KeyOptions {

@@ -44,7 +44,13 @@ impl Failure {
     pub fn unseal(message: impl Into<String>) -> Self {
         let message = message.into();
         let event = Event::warning(UNSEAL_EVENT, format!("Failed to unseal: {message}"));
-        Self { reason: FailureReason::Unseal, message, advice: None, event: Some(event), retry: Retry::OnChange }
+        Self {
+            reason: FailureReason::Unseal,
+            message,
+            advice: None,
+            event: Some(event),
+            retry: Retry::OnChange,
+        }
     }
 
     /// Adds what to do about it, if that is not said yet.
@@ -88,7 +94,13 @@ impl Failure {
     pub fn read(error: &ReadError) -> Self {
         let message = error.to_string();
         let event = Event::warning(UPDATE_EVENT, message.clone());
-        Self { reason: FailureReason::Update, message, advice: None, event: Some(event), retry: Retry::Backoff }
+        Self {
+            reason: FailureReason::Update,
+            message,
+            advice: None,
+            event: Some(event),
+            retry: Retry::Backoff,
+        }
     }
 
     /// Returns the failure that the Secret could not be written.

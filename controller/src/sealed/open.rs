@@ -159,9 +159,7 @@ fn check_type(secret: &SecretObject, options: OpenOptions) -> Result<(), Failure
         Some(type_) if !options.allow_token_secrets => Err(Failure::unseal(format!(
             "the type {type_} makes a credential of the cluster itself and is refused"
         ))
-        .advising(Some(
-            "use another type, or start the controller with --allow-token-secrets".to_owned(),
-        ))),
+        .advising(Some("use another type, or start the controller with --allow-token-secrets".to_owned()))),
         _ => Ok(()),
     }
 }

@@ -149,12 +149,7 @@ fn wanted(result: Result<(), (&Failure, Progress)>) -> Vec<SealedSecretCondition
         Progress::Stalled => (STALLED, reason),
     };
     vec![
-        condition(
-            SYNCED,
-            "False",
-            None,
-            Some(failure.message.clone()).filter(|message| !message.is_empty()),
-        ),
+        condition(SYNCED, "False", None, Some(failure.message.clone()).filter(|message| !message.is_empty())),
         condition(READY, "False", Some(reason), Some(text.clone())),
         condition(third, "True", Some(third_reason), Some(text)),
     ]

@@ -84,10 +84,9 @@ impl Body {
         if let Some(tree) = self.tree.as_object_mut() {
             tree.remove("status"); // it was about the values that are replaced
         }
-        if let Some(hint) = self.tree.pointer_mut(&format!(
-            "/metadata/annotations/{}",
-            HINT_ANNOTATION.replace('/', "~1")
-        )) {
+        if let Some(hint) =
+            self.tree.pointer_mut(&format!("/metadata/annotations/{}", HINT_ANNOTATION.replace('/', "~1")))
+        {
             *hint = Value::String(current.fingerprint().as_str().to_owned());
         }
         serde_json::to_vec(&self.tree).map_err(|_| RotateError::Unsealable("cannot be written".to_owned()))
@@ -107,20 +106,18 @@ impl Body {
                 Err(RotateError::Unopened(V1_REFUSED.to_owned()))
             }
             Some(data) => Ok(vec![(None, open(data)?)]),
-            None => {
-                spec.encrypted_data.iter().map(|(entry, text)| Ok((Some(entry.clone()), open(text)?))).collect()
-            }
+            None => spec
+                .encrypted_data
+                .iter()
+                .map(|(entry, text)| Ok((Some(entry.clone()), open(text)?)))
+                .collect(),
         }
     }
 
     fn label(&self) -> Label {
         let metadata = &self.sealed.metadata;
         let part = |part: &Option<String>| part.clone().unwrap_or_default();
-        Label::for_secret(
-            scope_of(metadata.annotations()),
-            &part(&metadata.namespace),
-            &part(&metadata.name),
-        )
+        Label::for_secret(scope_of(metadata.annotations()), &part(&metadata.namespace), &part(&metadata.name))
     }
 }
 

@@ -31,7 +31,9 @@ pub struct Clients {
 impl Clients {
     /// Makes clients with these addresses of API servers, which are kept for good.
     pub fn new(api_servers: impl IntoIterator<Item = IpAddr>) -> Self {
-        Self { api_servers: RwLock::new(api_servers.into_iter().map(|address| address.to_canonical()).collect()) }
+        Self {
+            api_servers: RwLock::new(api_servers.into_iter().map(|address| address.to_canonical()).collect()),
+        }
     }
 
     /// Returns who asks. `None` without a peer address.
@@ -51,7 +53,8 @@ impl Clients {
         loop {
             match api.api_servers().await {
                 Ok(found) => {
-                    let mut known = self.api_servers.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    let mut known =
+                        self.api_servers.write().unwrap_or_else(std::sync::PoisonError::into_inner);
                     known.extend(found.into_iter().map(|address| address.to_canonical()));
                 }
                 Err(refusal) if refusal.is_forbidden() => {

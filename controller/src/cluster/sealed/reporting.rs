@@ -52,12 +52,8 @@ impl SealedDriver {
         let stored = self.tell(read, Err((failure, progress)), false, guard).await;
         // The same values and keys give the same failure; everything else is tried again, ever more slowly.
         let repeats = failure.reason == FailureReason::Unseal && failure.retry == Retry::OnChange;
-        let failed = Failed {
-            spec: read.spec.clone(),
-            keys: read.keys.version,
-            reason: failure.reason,
-            repeats,
-        };
+        let failed =
+            Failed { spec: read.spec.clone(), keys: read.keys.version, reason: failure.reason, repeats };
         lock(&self.failed).insert(read.key.clone(), failed);
         let waits = repeats && stored && self.keys.current().version == read.keys.version;
         if waits { Done::Stuck } else { Done::Again }
