@@ -69,16 +69,10 @@ impl<'a> Home<'a> {
     }
 
     /// Starts it there, and waits until it has a key.
-    pub async fn start(
-        side: Side,
-        plane: &'a ControlPlane,
-        namespace: &str,
-        flags: &[&str],
-    ) -> Result<Self> {
+    pub async fn start(side: Side, plane: &'a ControlPlane, namespace: &str, flags: &[&str]) -> Result<Self> {
         let client = Self::prepare(plane, namespace).await?;
         let program = side.program()?;
-        let mut controller =
-            SealedSecretsController::start_program(plane, namespace, program, flags).await?;
+        let mut controller = SealedSecretsController::start_program(plane, namespace, program, flags).await?;
         controller.wait_ready(plane, namespace).await.with_context(|| format!("{side:?} {flags:?}"))?;
         Ok(Self { side, plane, client, namespace: namespace.to_owned(), controller })
     }
@@ -180,7 +174,8 @@ pub async fn put_key(
 
 /// Creates a key Secret from `testdata/keys`.
 pub async fn put_test_key(client: &Client, namespace: &str, name: &str) -> Result<Secret> {
-    put_key(client, namespace, name, &testdata(&format!("{name}.crt")), &testdata(&format!("{name}.key"))).await
+    put_key(client, namespace, name, &testdata(&format!("{name}.crt")), &testdata(&format!("{name}.key")))
+        .await
 }
 
 /// What a server answered.

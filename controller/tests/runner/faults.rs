@@ -42,7 +42,8 @@ fn stops_and_losses_converge() {
         let mut controller = Controller::start(&plane, &flags).await?;
         let certificate = controller.certificate().await?;
         let api = sealed_api(&client, "shop");
-        let sealed = |name: &str, value: &[u8]| Draft::new("shop", name, vec![("a", value)]).sealed(&certificate);
+        let sealed =
+            |name: &str, value: &[u8]| Draft::new("shop", name, vec![("a", value)]).sealed(&certificate);
         for name in ["stays", "changes", "comes-back", "goes"] {
             create(&api, sealed(name, b"one")).await?;
             synced(&client, "shop", name, "True").await?;
@@ -134,6 +135,11 @@ fn refusals_are_told_and_stay_with_their_object() {
             plane.ensure_namespace(namespace).await?;
         }
         plane.apply_manifests(POLICIES).await?;
+        // Done by a controller that does not run here.
+        let used = json!({ "status": { "hard": { "secrets": "0" }, "used": { "secrets": "0" } } });
+        Api::<k8s_openapi::api::core::v1::ResourceQuota>::namespaced(client.clone(), "full")
+            .patch_status("few", &PatchParams::default(), &Patch::Merge(&used))
+            .await?;
         let controller = Controller::start(&plane, &["--max-unseal-retries=2"]).await?;
         let certificate = controller.certificate().await?;
         let api = sealed_api(&client, "shop");
@@ -155,9 +161,16 @@ fn refusals_are_told_and_stay_with_their_object() {
         .await?;
         create(&api, red).await?;
         let message = synced(&client, "shop", "red", "False").await?;
-        assert!(message.contains("refuses the Secret; its message quotes a value and is not shown"), "{message}");
+        assert!(
+            message.contains("refuses the Secret; its message quotes a value and is not shown"),
+            "{message}"
+        );
 
-        create(&sealed_api(&client, "full"), Draft::new("full", "web", vec![("a", b"one")]).sealed(&certificate)).await?;
+        create(
+            &sealed_api(&client, "full"),
+            Draft::new("full", "web", vec![("a", b"one")]).sealed(&certificate),
+        )
+        .await?;
         let message = synced(&client, "full", "web", "False").await?;
         assert!(message.contains("exceeded quota: few"), "{message}");
 
@@ -183,8 +196,10 @@ fn refusals_are_told_and_stay_with_their_object() {
             let note = json!({ "metadata": { "annotations": { "example.com/round": round.to_string() } } });
             secrets.patch("good", &PatchParams::default(), &Patch::Merge(&note)).await?;
             if round % 20 == 0 {
-                let next = Draft::new("shop", "good", vec![("a", round.to_string().as_bytes())]).sealed(&certificate);
-                api.patch("good", &PatchParams::default(), &Patch::Merge(json!({ "spec": next["spec"] }))).await?;
+                let next = Draft::new("shop", "good", vec![("a", round.to_string().as_bytes())])
+                    .sealed(&certificate);
+                api.patch("good", &PatchParams::default(), &Patch::Merge(json!({ "spec": next["spec"] })))
+                    .await?;
             }
             round += 1;
         }
@@ -213,8 +228,12 @@ fn missing_rights_for_status_and_events_cost_nothing_else() {
                 .context("service account")?,
             )
             .await?;
-        let rules = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kustomize/base/rbac.yaml"))?;
-        let fewer = rules.replace("sealedsecrets/status", "sealedsecrets/nothing").replace("[events]", "[nothing]");
+        let rules = std::fs::read_to_string(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../deploy/kustomize/base/rbac.yaml"
+        ))?;
+        let fewer =
+            rules.replace("sealedsecrets/status", "sealedsecrets/nothing").replace("[events]", "[nothing]");
         plane.apply_manifests(&fewer).await?;
         let kubeconfig = plane.service_account_kubeconfig(HOME, "sealed-secrets-controller").await?;
         let controller = Controller::start_as(&kubeconfig, &[]).await?;
@@ -224,9 +243,8 @@ fn missing_rights_for_status_and_events_cost_nothing_else() {
             create(&sealed_api(&client, "shop"), object).await?;
             wait_value(&plane, name, value).await?;
         }
-        let errors = controller.metric(
-            "sealed_secrets_controller_unseal_errors_total{namespace=\"shop\",reason=\"status\"}",
-        )?;
+        let errors = controller
+            .metric("sealed_secrets_controller_unseal_errors_total{namespace=\"shop\",reason=\"status\"}")?;
         assert!(errors >= 1.0, "the metric says so");
         Ok(())
     });
@@ -252,7 +270,8 @@ fn late_definitions_and_two_controllers_at_once() {
         controller.wait_ready().await?;
         let certificate = controller.certificate().await?;
 
-        let theirs = sealops_testenv::SealedSecretsController::start(&plane, HOME, &["--key-renew-period=0"]).await?;
+        let theirs =
+            sealops_testenv::SealedSecretsController::start(&plane, HOME, &["--key-renew-period=0"]).await?;
         let api = sealed_api(&client, "shop");
         let foreign = sealops_crypto::sealing::Certificate::from_pem(&testdata("third-2048.crt"))?;
         for number in 0..10 {
@@ -269,7 +288,10 @@ fn late_definitions_and_two_controllers_at_once() {
             let entries = plane.audit().since_start().ok()?;
             let written = entries
                 .iter()
-                .filter(|entry| matches!(entry.resource.as_str(), "secrets" | "sealedsecrets") && entry.namespace == "shop")
+                .filter(|entry| {
+                    matches!(entry.resource.as_str(), "secrets" | "sealedsecrets")
+                        && entry.namespace == "shop"
+                })
                 .filter(|entry| matches!(entry.verb.as_str(), "create" | "update" | "patch"))
                 .count();
             rest = if written == rest.0 { (written, rest.1 + 1) } else { (written, 0) };

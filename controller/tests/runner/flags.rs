@@ -56,7 +56,8 @@ const STATIC: &[&str] = &["log-format", "log-info-stdout", "log-level", "version
 /// Given in every case: nothing would answer without them.
 const ALWAYS: &[&str] = &["listen-addr", "listen-metrics-addr"];
 /// What a case checks on ours only, since the real one does nothing that could be seen.
-const ONLY_OURS: &[(&str, &[&str])] = &[("allow-token-secrets", &["--allow-token-secrets"]), ("allow-token-secrets", &[])];
+const ONLY_OURS: &[(&str, &[&str])] =
+    &[("allow-token-secrets", &["--allow-token-secrets"]), ("allow-token-secrets", &[])];
 
 #[test]
 fn every_flag_does_what_it_does_there() {
@@ -172,10 +173,14 @@ fn command_lines_end_alike() -> Result<()> {
 #[test]
 fn logs_have_the_same_form_in_the_same_place() -> Result<()> {
     for side in Side::BOTH {
-        let first = |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned();
+        let first =
+            |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned();
         let start = "Starting sealed-secrets controller";
         let text = first(&alone(side, &[])?.stdout);
-        assert!(text.starts_with("time=20") && text.contains("Z level=INFO msg=\"Starting"), "{side:?}: {text}");
+        assert!(
+            text.starts_with("time=20") && text.contains("Z level=INFO msg=\"Starting"),
+            "{side:?}: {text}"
+        );
         assert!(text.ends_with(" version=v0.40.0"), "{side:?}: {text}");
 
         let line: Value = serde_json::from_str(&first(&alone(side, &["--log-format=json"])?.stdout))?;
@@ -266,7 +271,10 @@ async fn show(plane: &ControlPlane, side: Side, case: &(&str, &[&str]), home: &s
             ensure!(!metrics.contains("condition_info{"), "{metrics}");
             Ok(())
         }
-        "my-cn" => contains(&certificate_text(&home.controller.certificate_pem()?)?, "Subject: CN=sealing.example.com"),
+        "my-cn" => contains(
+            &certificate_text(&home.controller.certificate_pem()?)?,
+            "Subject: CN=sealing.example.com",
+        ),
         "old-gc-behavior" => deletes_the_secret(&home).await,
         "privatekey-annotations" => {
             let annotations = home.keys().await?[0].metadata.annotations.clone().unwrap_or_default();
@@ -344,7 +352,8 @@ async fn watches(home: &Home<'_>, other: &str, expected: bool) -> Result<()> {
 async fn makes_tokens(home: &Home<'_>, allowed: bool) -> Result<()> {
     let mut object = Draft::new(&home.namespace, "token", vec![]).sealed(&home.certificate()?);
     object["spec"]["template"]["type"] = json!("kubernetes.io/service-account-token");
-    object["spec"]["template"]["metadata"]["annotations"] = json!({ "kubernetes.io/service-account.name": "default" });
+    object["spec"]["template"]["metadata"]["annotations"] =
+        json!({ "kubernetes.io/service-account.name": "default" });
     create(&sealed_api(&home.client, &home.namespace), object).await?;
     home.synced("token", if allowed { "True" } else { "False" }).await?;
     ensure!(home.has_secret("token").await? == allowed);
@@ -403,7 +412,9 @@ async fn unseals_six(home: &Home<'_>, pace: Pace) -> Result<()> {
     let entries = home.plane.audit().since(mark)?;
     let mut times: Vec<Timestamp> = entries
         .iter()
-        .filter(|entry| entry.user.starts_with(&user) && entry.resource == "secrets" && entry.verb == "create")
+        .filter(|entry| {
+            entry.user.starts_with(&user) && entry.resource == "secrets" && entry.verb == "create"
+        })
         .map(|entry| entry.timestamp)
         .collect();
     times.sort();
@@ -446,12 +457,11 @@ async fn gives_up(home: &Home<'_>) -> Result<()> {
     }
     let count = || -> Option<f64> {
         let metrics = home.metrics().ok()?;
-        let errors = |line: &&str| line.contains("unseal_errors_total{") && line.contains("reason=\"update\"");
+        let errors =
+            |line: &&str| line.contains("unseal_errors_total{") && line.contains("reason=\"update\"");
         metrics.lines().find(errors)?.rsplit(' ').next()?.parse().ok()
     };
-    eventually("it goes on", PATIENCE, async || count().filter(|count| *count >= 4.0))
-        .await
-        .map(drop)
+    eventually("it goes on", PATIENCE, async || count().filter(|count| *count >= 4.0)).await.map(drop)
 }
 
 /// A Secret without an owner, so that no garbage collector is at work.
@@ -465,17 +475,14 @@ async fn deletes_the_secret(home: &Home<'_>) -> Result<()> {
     create(&api, object).await?;
     home.synced("web", "True").await?;
     api.delete("web", &DeleteParams::default()).await?;
-    eventually("the Secret goes", PATIENCE, async || {
-        home.has_secret("web").await.ok().filter(|there| !there)
-    })
-    .await
-    .map(drop)
+    eventually("the Secret goes", PATIENCE, async || home.has_secret("web").await.ok().filter(|there| !there))
+        .await
+        .map(drop)
 }
 
 fn limits(home: &Home<'_>, at_once: usize) -> Result<()> {
-    let codes: Vec<Answer> = (0..=at_once)
-        .map(|_| post(home.address(), "/v1/verify", &[], b"nonsense"))
-        .collect::<Result<_>>()?;
+    let codes: Vec<Answer> =
+        (0..=at_once).map(|_| post(home.address(), "/v1/verify", &[], b"nonsense")).collect::<Result<_>>()?;
     for (number, answer) in codes.iter().enumerate() {
         same(answer.header("X-RateLimit-Limit"), Some(at_once.to_string().as_str()))?;
         if number < at_once {
@@ -508,7 +515,9 @@ fn hangs_up(home: &Home<'_>) -> Result<()> {
 fn answers_late(home: &Home<'_>) -> Result<()> {
     let mut stream = TcpStream::connect(home.address())?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    stream.write_all(b"POST /v1/verify HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 8\r\n\r\n")?;
+    stream.write_all(
+        b"POST /v1/verify HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 8\r\n\r\n",
+    )?;
     std::thread::sleep(Duration::from_millis(1500));
     let _ = stream.write_all(b"nonsense");
     match (home.side, read_answer(&mut stream)) {

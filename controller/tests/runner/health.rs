@@ -67,7 +67,9 @@ async fn read(plane: &ControlPlane, name: &str) -> Result<Value> {
 fn conditions(object: &Value) -> Vec<String> {
     let list = object.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
     list.iter()
-        .map(|own| format!("{}={}", own["type"].as_str().unwrap_or("?"), own["status"].as_str().unwrap_or("?")))
+        .map(|own| {
+            format!("{}={}", own["type"].as_str().unwrap_or("?"), own["status"].as_str().unwrap_or("?"))
+        })
         .collect()
 }
 
@@ -107,26 +109,40 @@ fn argo_cd_and_kstatus_see_what_is() {
         let bundled = argo("testdata/argocd/bundled-health.lua", &object)?.1;
         assert_eq!(bundled, "no key could decrypt secret (password)");
         let message = argo("deploy/argocd/sealedsecret-health.lua", &object)?.1;
-        assert!(message.contains("(password); to do: seal it again for this cluster, for the name"), "{message}");
+        assert!(
+            message.contains("(password); to do: seal it again for this cluster, for the name"),
+            "{message}"
+        );
 
         // B7 row 13: sealed for a wider scope than the object says.
         let scope = sealops_crypto::sealing::Scope::NamespaceWide;
-        let mut wide = Draft { scope, ..Draft::new("shop", "wide", vec![("password", b"one")]) }.sealed(&certificate);
+        let mut wide =
+            Draft { scope, ..Draft::new("shop", "wide", vec![("password", b"one")]) }.sealed(&certificate);
         wide["metadata"]["annotations"] = json!({});
         create(&api, wide).await?;
         assert_eq!(synced(&client, "shop", "wide", "False").await?, "no key could decrypt secret (password)");
         let object = read(&plane, "wide").await?;
-        let message = object.pointer("/status/conditions/1/message").and_then(Value::as_str).unwrap_or_default();
-        assert!(message.contains("was sealed with the scope namespace-wide, the object says strict"), "{message}");
+        let message =
+            object.pointer("/status/conditions/1/message").and_then(Value::as_str).unwrap_or_default();
+        assert!(
+            message.contains("was sealed with the scope namespace-wide, the object says strict"),
+            "{message}"
+        );
 
         // In the way: somebody has to decide.
-        plane.apply_manifests("apiVersion: v1\nkind: Secret\nmetadata: {name: taken, namespace: shop}\n").await?;
+        plane
+            .apply_manifests("apiVersion: v1\nkind: Secret\nmetadata: {name: taken, namespace: shop}\n")
+            .await?;
         create(&api, sealed("taken")).await?;
         synced(&client, "shop", "taken", "False").await?;
         let object = read(&plane, "taken").await?;
         assert_verdicts(&object, "Degraded", "Degraded", "Failed")?;
-        let message = object.pointer("/status/conditions/1/message").and_then(Value::as_str).unwrap_or_default();
-        assert!(message.contains("kubectl annotate secret taken sealedsecrets.bitnami.com/managed=true"), "{message}");
+        let message =
+            object.pointer("/status/conditions/1/message").and_then(Value::as_str).unwrap_or_default();
+        assert!(
+            message.contains("kubectl annotate secret taken sealedsecrets.bitnami.com/managed=true"),
+            "{message}"
+        );
 
         // In progress: the API server refuses at first, which may pass; after some attempts it is a failure.
         let mut typed = sealed("typed");
@@ -196,8 +212,10 @@ fn the_metrics_are_well_formed_and_complete() {
         let mut object = Draft::new("shop", "web", vec![("a", b"one")]).sealed(&certificate);
         object["metadata"]["labels"] = json!({ "app.kubernetes.io/instance": "shop-app" });
         create(&sealed_api(&client, "shop"), object).await?;
-        let foreign = sealops_crypto::sealing::Certificate::from_pem(&super::both::testdata("third-2048.crt"))?;
-        create(&sealed_api(&client, "shop"), Draft::new("shop", "bad", vec![("a", b"one")]).sealed(&foreign)).await?;
+        let foreign =
+            sealops_crypto::sealing::Certificate::from_pem(&super::both::testdata("third-2048.crt"))?;
+        create(&sealed_api(&client, "shop"), Draft::new("shop", "bad", vec![("a", b"one")]).sealed(&foreign))
+            .await?;
         synced(&client, "shop", "web", "True").await?;
         synced(&client, "shop", "bad", "False").await?;
         let text = sealops_testenv::http_get(local(controller.metrics_port), "/metrics", &[])?.body;
@@ -211,12 +229,14 @@ fn the_metrics_are_well_formed_and_complete() {
         ] {
             assert!(text.lines().any(|own| own == line), "no {line} in\n{text}");
         }
-        let conditions = text.lines().filter(|line| line.starts_with("sealed_secrets_controller_condition_info{"));
+        let conditions =
+            text.lines().filter(|line| line.starts_with("sealed_secrets_controller_condition_info{"));
         assert_eq!(conditions.count(), 2, "Ready and Stalled would be alarms of upstream's rule");
         let mut command = Command::new("promtool");
         command.args(["check", "metrics"]);
         let output = run_peer(command, text.as_bytes(), Duration::from_secs(30))?;
-        let complaints: Vec<&str> = output.stderr.lines().filter(|line| !line.contains("non-histogram")).collect();
+        let complaints: Vec<&str> =
+            output.stderr.lines().filter(|line| !line.contains("non-histogram")).collect();
         assert!(complaints.is_empty(), "{complaints:?}");
         Ok(())
     });

@@ -182,7 +182,8 @@ fn refused(make: &mut Maker<'_>) {
     make.add("token", |object| {
         object["spec"]["encryptedData"] = json!({});
         template(object)["type"] = json!("kubernetes.io/service-account-token");
-        template(object)["metadata"]["annotations"] = json!({ "kubernetes.io/service-account.name": "default" });
+        template(object)["metadata"]["annotations"] =
+            json!({ "kubernetes.io/service-account.name": "default" });
     })
     .expected = Expected::Different("CVE-2026-42876: theirs hands out a token");
     make.add("bootstrap", |object| {
@@ -199,8 +200,8 @@ fn in_the_way(make: &mut Maker<'_>) {
         ("patch", json!({ PATCH: "true", "example.com/x": "y" })),
         ("patch-managed", json!({ PATCH: "true", MANAGED: "true" })),
     ] {
-        make.add(name, |object| template(object)["metadata"]["labels"] = json!({ "new": "label" })).existing =
-            existing(annotations, Value::Null);
+        make.add(name, |object| template(object)["metadata"]["labels"] = json!({ "new": "label" }))
+            .existing = existing(annotations, Value::Null);
     }
     make.add("patch-without-data", |_| {}).existing =
         existing(json!({ PATCH: "true" }), json!({ "data": null }));
@@ -226,7 +227,8 @@ fn changes(make: &mut Maker<'_>) {
     make.add("new-labels", |object| {
         template(object)["metadata"]["labels"] = json!({ "one": "1" });
     })
-    .change = Some(json!({ "spec": { "template": { "metadata": { "labels": { "one": null, "two": "2" } } } } }));
+    .change =
+        Some(json!({ "spec": { "template": { "metadata": { "labels": { "one": null, "two": "2" } } } } }));
     make.add("new-type", |object| template(object)["type"] = json!("example.com/old")).change =
         Some(json!({ "spec": { "template": { "type": "example.com/new" } } }));
     make.add("breaks", |_| {}).change = Some(json!({ "spec": { "encryptedData": { "a": "AgA=" } } }));
@@ -264,7 +266,8 @@ async fn look(home: &Home<'_>, name: &str) -> Result<Value> {
     });
     let object = sealed_api(&home.client, &home.namespace).get(name).await?;
     let status = object.data.get("status").cloned().unwrap_or_default();
-    let events = Api::<Event>::namespaced(home.client.clone(), &home.namespace).list(&ListParams::default()).await?;
+    let events =
+        Api::<Event>::namespaced(home.client.clone(), &home.namespace).list(&ListParams::default()).await?;
     let events: BTreeSet<String> = events
         .into_iter()
         .filter(|event| event.involved_object.name.as_deref() == Some(name))
@@ -290,7 +293,8 @@ fn sorted_tags(message: &str) -> String {
         .lines()
         .map(|line| match line.rsplit_once(" (") {
             Some((text, tags)) => {
-                let mut tags: Vec<&str> = tags.split(|c: char| ",) ".contains(c)).filter(|tag| !tag.is_empty()).collect();
+                let mut tags: Vec<&str> =
+                    tags.split(|c: char| ",) ".contains(c)).filter(|tag| !tag.is_empty()).collect();
                 tags.sort_unstable();
                 format!("{text} ({})", tags.join(", "))
             }
@@ -337,7 +341,12 @@ async fn event_after(home: &Home<'_>, name: &str) -> Result<()> {
 fn the_same_objects_become_the_same_secrets() {
     run(async {
         let plane = control_plane().await?;
-        let flags = ["--all-namespaces=false", "--key-renew-period=0", "--kubeclient-qps=1000", "--kubeclient-burst=1000"];
+        let flags = [
+            "--all-namespaces=false",
+            "--key-renew-period=0",
+            "--kubeclient-qps=1000",
+            "--kubeclient-burst=1000",
+        ];
         let mut homes = Vec::new();
         for side in Side::BOTH {
             let namespace = format!("judge-{side:?}").to_lowercase();

@@ -64,7 +64,12 @@ fn a_restart_in_sync_writes_nothing_and_costs_nothing() {
             let writes: Vec<_> = ours.iter().filter(|entry| our_write(entry, resource)).collect();
             assert!(writes.is_empty(), "{resource}: {writes:?}");
         }
-        let reads = ours.iter().filter(|entry| entry.verb == "get" && !matches!(entry.resource.as_str(), "leases" | "endpointslices")).count();
+        let reads = ours
+            .iter()
+            .filter(|entry| {
+                entry.verb == "get" && !matches!(entry.resource.as_str(), "leases" | "endpointslices")
+            })
+            .count();
         assert!(reads <= 2, "a restart reads lists, not objects: {reads} GETs");
         let cpu = second.process.cpu_time()?;
         assert!(cpu < Duration::from_secs(1), "the restart took {cpu:?} of CPU");

@@ -93,7 +93,8 @@ fn rights(namespace: &str, rules: &[PolicyRule]) -> Vec<Right> {
 
 /// Everything that Roles and ClusterRoles of ours grant.
 async fn granted(client: &Client) -> Result<Vec<Right>> {
-    let ours = |name: &Option<String>| name.as_deref().is_some_and(|name| name.starts_with("sealops-controller"));
+    let ours =
+        |name: &Option<String>| name.as_deref().is_some_and(|name| name.starts_with("sealops-controller"));
     let mut all = Vec::new();
     for role in Api::<ClusterRole>::all(client.clone()).list(&ListParams::default()).await? {
         if ours(&role.metadata.name) {
@@ -133,7 +134,7 @@ fn refusals(entries: &[AuditEntry]) -> BTreeSet<String> {
         .collect()
 }
 
-async fn assert_exact(plane: &ControlPlane, mark: AuditMark, number: usize) -> Result<()> {
+async fn assert_exact(plane: &ControlPlane, mark: AuditMark, number: usize) -> Result<String> {
     let entries = requests(plane, mark, ":sealed-secrets-controller")?;
     assert_eq!(refusals(&entries), BTreeSet::new(), "the API server refused");
     let granted = granted(&plane.client()?).await?;
@@ -141,8 +142,7 @@ async fn assert_exact(plane: &ControlPlane, mark: AuditMark, number: usize) -> R
         granted.iter().filter(|right| !entries.iter().any(|entry| uses(entry, right))).collect();
     assert!(unused.is_empty(), "granted and never used: {unused:?}");
     assert_eq!(granted.len(), number, "{granted:?}");
-    println!("{} rights, each used, none missing ({} requests)", granted.len(), entries.len());
-    Ok(())
+    Ok(format!("{} rights, each used, none missing ({} requests)", granted.len(), entries.len()))
 }
 
 #[test]
@@ -158,7 +158,8 @@ fn runs_with_exactly_the_rights_of_the_manifests() {
         let mut controller = Controller::start_as(&kubeconfig, &[]).await?;
         exercise(&plane, &controller, FROM_CLUSTER_STORE).await?;
         assert!(controller.process.terminate(PATIENCE)?.success());
-        assert_exact(&plane, mark, 27).await
+        println!("all namespaces: {}", assert_exact(&plane, mark, 27).await?);
+        Ok(())
     });
 }
 
@@ -178,7 +179,7 @@ fn named_namespaces_need_no_right_in_the_cluster() {
         let mut controller = Controller::start_as(&kubeconfig, &["--namespaces=shop"]).await?;
         exercise(&plane, &controller, "").await?;
         assert!(controller.process.terminate(PATIENCE)?.success());
-        assert_exact(&plane, mark, 30).await?;
+        println!("named namespaces: {}", assert_exact(&plane, mark, 30).await?);
 
         // A namespace without its Roles keeps no other waiting (B6 F14), and is handled as soon as it has them.
         let mut controller = Controller::start_as(&kubeconfig, &["--namespaces=bank,shop"]).await?;
@@ -242,7 +243,11 @@ fn unsealer_binding(namespace: Option<&str>) -> String {
 fn upstreams_rights_are_enough_under_upstreams_name() {
     run(async {
         for (namespace, flags, expected) in [
-            (None, &["--key-size=2048"][..], &["get endpointslices/ default", "list configmaps/ kube-system"][..]),
+            (
+                None,
+                &["--key-size=2048"][..],
+                &["get endpointslices/ default", "list configmaps/ kube-system"][..],
+            ),
             // The chart's Roles for additional namespaces leave the controller's own one out.
             (
                 Some("shop"),
@@ -262,9 +267,8 @@ fn upstreams_rights_are_enough_under_upstreams_name() {
             let mut controller =
                 SealedSecretsController::start_program(&plane, HOME, Side::Ours.program()?, flags).await?;
             controller.wait_ready(&plane, HOME).await?;
-            let certificate = sealops_crypto::sealing::Certificate::from_pem(
-                controller.certificate_pem()?.as_bytes(),
-            )?;
+            let certificate =
+                sealops_crypto::sealing::Certificate::from_pem(controller.certificate_pem()?.as_bytes())?;
             let api = sealed_api(&client, "shop");
             create(&api, Draft::new("shop", "web", vec![("a", b"one")]).sealed(&certificate)).await?;
             synced(&client, "shop", "web", "True").await.with_context(|| controller.log())?;

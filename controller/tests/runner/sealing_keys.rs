@@ -18,8 +18,9 @@ fn renewed_keys_go_both_ways() {
     run(async {
         let plane = control_plane().await?;
         let home = "both-ways";
-        let flags =
-            |period: &'static str| [period, "--key-size=2048", "--all-namespaces=false", "--privatekey-labels=who=controller"];
+        let flags = |period: &'static str| {
+            [period, "--key-size=2048", "--all-namespaces=false", "--privatekey-labels=who=controller"]
+        };
         let mut sealed: Vec<String> = Vec::new();
         // Theirs, ours, theirs, ours: each finds the keys of the other and renews at once.
         for (round, side) in [Side::Theirs, Side::Ours, Side::Theirs, Side::Ours].into_iter().enumerate() {
@@ -35,13 +36,16 @@ fn renewed_keys_go_both_ways() {
             let mut at_work = if round == 0 {
                 Home::start(side, &plane, home, &flags("--key-renew-period=0")).await?
             } else {
-                Home::start(side, &plane, home, &[&flags("--key-renew-period=0")[..], &[cutoff]].concat()).await?
+                Home::start(side, &plane, home, &[&flags("--key-renew-period=0")[..], &[cutoff]].concat())
+                    .await?
             };
             at_work.wait_keys(round + 1).await?;
             for name in &sealed {
                 assert!(at_work.has_secret(name).await?, "{name}");
                 // Unsealed anew with a key that may be the other's.
-                Api::<Secret>::namespaced(at_work.client.clone(), home).delete(name, &DeleteParams::default()).await?;
+                Api::<Secret>::namespaced(at_work.client.clone(), home)
+                    .delete(name, &DeleteParams::default())
+                    .await?;
                 secret(&at_work.client, home, name).await.with_context(|| at_work.log())?;
             }
             let name = format!("round-{round}");
@@ -52,9 +56,15 @@ fn renewed_keys_go_both_ways() {
         let keys = keys(&plane.client()?, home).await?;
         assert_eq!(keys.len(), 4);
         let look = |key: &Secret| {
-            (key.type_.clone(), key.metadata.labels.clone(), key.metadata.annotations.clone(), key.immutable,
-             key.data.iter().flatten().map(|(name, _)| name.clone()).collect::<Vec<_>>(),
-             key.metadata.generate_name.clone(), key.metadata.owner_references.clone())
+            (
+                key.type_.clone(),
+                key.metadata.labels.clone(),
+                key.metadata.annotations.clone(),
+                key.immutable,
+                key.data.iter().flatten().map(|(name, _)| name.clone()).collect::<Vec<_>>(),
+                key.metadata.generate_name.clone(),
+                key.metadata.owner_references.clone(),
+            )
         };
         assert!(keys.iter().all(|key| look(key) == look(&keys[0])), "one look: {:?}", look(&keys[1]));
         // The certificates differ in time, serial number and key only (and in the order of their extensions).
@@ -157,7 +167,8 @@ fn unusable_key_secrets_are_quarantined() {
         let api = sealed_api(&client, "shop");
         create(&api, Draft::new("shop", "web", vec![("a", b"one")]).sealed(&certificate)).await?;
         synced(&client, "shop", "web", "True").await?;
-        for (name, part) in cases.iter().map(|case| (case.0, case.3)).chain([("empty", "tls.crt is missing")]) {
+        for (name, part) in cases.iter().map(|case| (case.0, case.3)).chain([("empty", "tls.crt is missing")])
+        {
             let found = eventually(&format!("an event on {name}"), PATIENCE, async || {
                 events_on(&plane, name).await.ok().filter(|events| !events.is_empty())
             })
@@ -213,7 +224,16 @@ fn times_of_certificates_close_nothing() {
         std::fs::write(&path, &key)?;
         let path = path.to_str().context("odd path")?;
         let expired = openssl(&[
-            "req", "-x509", "-key", path, "-subj", "/CN=old", "-not_before", "20190101000000Z", "-not_after", "20200101000000Z",
+            "req",
+            "-x509",
+            "-key",
+            path,
+            "-subj",
+            "/CN=old",
+            "-not_before",
+            "20190101000000Z",
+            "-not_after",
+            "20200101000000Z",
         ])
         .or_else(|_| Ok::<_, anyhow::Error>(testdata("interop-2048.crt")))?;
         put_key(&client, HOME, "old", &expired, &key).await?;

@@ -120,15 +120,14 @@ fn takes_over_and_gives_back_without_touching_a_secret() {
         ours.certificate().await?;
         ours.wait_idle().await?;
         for resource in ["secrets", "sealedsecrets", "events"] {
-            let writes: Vec<_> = plane
-                .audit()
-                .since(mark)?
-                .into_iter()
-                .filter(|entry| our_write(entry, resource))
-                .collect();
+            let writes: Vec<_> =
+                plane.audit().since(mark)?.into_iter().filter(|entry| our_write(entry, resource)).collect();
             assert!(writes.is_empty(), "our start wrote {resource}: {writes:?}");
         }
-        assert_eq!(ours.metric("sealops_reconcile_total{kind=\"SealedSecret\",result=\"unchanged\"}")?, 200.0);
+        assert_eq!(
+            ours.metric("sealops_reconcile_total{kind=\"SealedSecret\",result=\"unchanged\"}")?,
+            200.0
+        );
         assert_eq!((looks(&plane).await?, sources(&plane).await?), (before.clone(), sources_before.clone()));
         assert!(ours.process.terminate(PATIENCE)?.success(), "SIGTERM ends with success:\n{}", ours.log());
 
@@ -158,7 +157,9 @@ fn takes_over_and_gives_back_without_touching_a_secret() {
         real_has_looked(&real).await?;
         assert_eq!((looks(&plane).await?, sources(&plane).await?), (before, sources_before));
         assert_eq!(super::both::keys(&plane.client()?, HOME).await?.len(), KEYS, "nobody made another key");
-        println!("{OBJECTS} objects under {KEYS} keys: theirs -> ours -> ours as controller -> theirs, 0 writes of ours");
+        println!(
+            "{OBJECTS} objects under {KEYS} keys: theirs -> ours -> ours as controller -> theirs, 0 writes of ours"
+        );
         Ok(())
     });
 }

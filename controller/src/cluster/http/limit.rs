@@ -25,26 +25,31 @@ pub struct Peer(pub IpAddr);
 /// Tells clients apart.
 #[derive(Debug, Default)]
 pub struct Clients {
+    /// Named by a flag.
+    proxies: BTreeSet<IpAddr>,
+    /// Named by the cluster; an address that it no longer names may be a pod's tomorrow.
     api_servers: RwLock<BTreeSet<IpAddr>>,
 }
 
 impl Clients {
-    /// Makes clients with these addresses of API servers, which are kept for good.
-    pub fn new(api_servers: impl IntoIterator<Item = IpAddr>) -> Self {
+    /// Makes clients with the addresses of proxies that are believed, besides those of the API servers.
+    pub fn new(proxies: impl IntoIterator<Item = IpAddr>) -> Self {
         Self {
-            api_servers: RwLock::new(api_servers.into_iter().map(|address| address.to_canonical()).collect()),
+            proxies: proxies.into_iter().map(|address| address.to_canonical()).collect(),
+            api_servers: RwLock::default(),
         }
     }
 
     /// Returns who asks. `None` without a peer address.
     pub fn of(&self, request: &Parts) -> Option<IpAddr> {
         let peer = request.extensions.get::<Peer>()?.0.to_canonical();
-        let trusted = self.api_servers.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let api_servers = self.api_servers.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let forwarded = || {
             let last = request.headers.get_all("x-forwarded-for").iter().next_back()?;
             last.to_str().ok()?.rsplit(',').next()?.trim().parse::<IpAddr>().ok()
         };
-        let client = if trusted.contains(&peer) { forwarded().unwrap_or(peer) } else { peer };
+        let trusted = self.proxies.contains(&peer) || api_servers.contains(&peer);
+        let client = if trusted { forwarded().unwrap_or(peer) } else { peer };
         Some(one_client(client.to_canonical()))
     }
 
@@ -53,9 +58,8 @@ impl Clients {
         loop {
             match api.api_servers().await {
                 Ok(found) => {
-                    let mut known =
-                        self.api_servers.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    known.extend(found.into_iter().map(|address| address.to_canonical()));
+                    let found = found.into_iter().map(|address| address.to_canonical()).collect();
+                    *self.api_servers.write().unwrap_or_else(std::sync::PoisonError::into_inner) = found;
                 }
                 Err(refusal) if refusal.is_forbidden() => {
                     info!(

@@ -138,12 +138,11 @@ impl SealedDriver {
         let mut outcome =
             sealed::reconcile(object, opened, namespace.as_ref(), made_by_us.as_deref()).await?;
         let kept = outcome.kept.take();
-        let committed =
-            commit(outcome, &self.shared.api, guard, crate::cluster::FIELD_MANAGER).await.map_err(|error| {
-                match error.kind {
-                    CommitErrorKind::Conflict | CommitErrorKind::NotLeader => Stop::Silent,
-                    _ => Stop::Failed(Failure::commit(&key.namespace, &key.name, &error)),
-                }
+        let committed = commit(outcome, &self.shared.api, guard, crate::cluster::FIELD_MANAGER)
+            .await
+            .map_err(|error| match error.kind {
+                CommitErrorKind::Conflict | CommitErrorKind::NotLeader => Stop::Silent,
+                _ => Stop::Failed(Failure::commit(&key.namespace, &key.name, &error)),
             })?;
         let proof = match (&committed.change, kept) {
             (Some((change, version)), _) => {
