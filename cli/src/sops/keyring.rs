@@ -11,7 +11,7 @@ use sealops_crypto::sops::{
 use super::threads;
 
 /// Wraps and unwraps parts of data keys.
-pub(crate) trait KeyAccess: Sync {
+pub(crate) trait KeyAccess: Send + Sync {
     /// Encrypts a part.
     ///
     /// # Errors
@@ -62,6 +62,9 @@ impl Keyring {
         let mut wrapping = DataKeyWrapping::new(key, groups, &mut SystemRandom)?;
         let results = threads::map(&wrapping.tasks(), |task| {
             let mut reasons = Vec::new();
+            if self.services.is_empty() {
+                reasons.push("no key services provided, cannot update master keys".to_owned());
+            }
             let wrapped = self.services.iter().find_map(|service| {
                 service.wrap(task.key, task.part).map_err(|reason| reasons.push(reason)).ok()
             });

@@ -4,9 +4,11 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::env;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use sealops_crypto::sops::{Config, CreationRule, KeyKind, KeyTextError, MAX_CONFIG_BYTES, MasterKey, Timestamp};
 use sealops_formats::tree::{Format, Layout};
+use sealops_providers::local::LocalKeys;
 
 use super::keyring::Keyring;
 use super::{Front, code};
@@ -30,7 +32,7 @@ pub(crate) struct Session {
     pub(crate) indent: Option<i32>,
     /// Kinds of keys in the order in which they are tried.
     pub(crate) order: Vec<KeyKind>,
-    pub(crate) keyring: Keyring,
+    pub(crate) keyring: Arc<Keyring>,
     /// The configuration near the working folder, read once.
     pub(crate) near: OnceCell<Option<Found>>,
 }
@@ -215,6 +217,9 @@ impl KeyFlags {
         for kind in order {
             for text in self.keys.get(kind).into_iter().flatten() {
                 let found = (kind.spec().parse)(text).map_err(|error: KeyTextError| CommandError::input(error))?;
+                for key in &found {
+                    LocalKeys::check(key).map_err(CommandError::input)?;
+                }
                 keys.extend(found.into_iter().map(|key| key.with_kms_settings(&context, &self.aws_profile)));
             }
         }

@@ -10,5 +10,6 @@ mod canary;
 mod kubeseal;
 mod sandbox;
 mod seal;
+mod oracle;
 mod sops;
 mod unseal;

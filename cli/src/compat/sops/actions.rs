@@ -57,7 +57,7 @@ pub(super) fn session(global: &Parsed, local: &Parsed) -> Result<Session, Comman
         config: global.non_empty("config").map(PathBuf::from),
         indent,
         order: Vec::new(),
-        keyring: keyring(local),
+        keyring: Arc::new(keyring(local)),
         near: OnceCell::new(),
     };
     Ok(session)
