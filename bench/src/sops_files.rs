@@ -55,18 +55,32 @@ impl<'a> Bench<'a> {
         Ok((plain, encrypted))
     }
 
-    fn measure(&self, report: &mut Report, pairing: (&'static str, &str), goal: f64, pairs: usize, lines: [&[&str]; 2], check: crate::command::Check<'_>) -> Result<()> {
+    fn measure(
+        &self,
+        report: &mut Report,
+        pairing: (&'static str, &str),
+        goal: f64,
+        pairs: usize,
+        lines: [&[&str]; 2],
+        check: crate::command::Check<'_>,
+    ) -> Result<()> {
         let programs = &self.context.programs;
         let shell = |line: &[&str], sops: &Path| match line {
             // A loop, as people write it.
-            ["sh", script] => Invocation::new(Path::new("/bin/sh"), &["-c", &script.replace("SOPS", &sops.display().to_string())]),
+            ["sh", script] => Invocation::new(
+                Path::new("/bin/sh"),
+                &["-c", &script.replace("SOPS", &sops.display().to_string())],
+            ),
             line => Invocation::new(sops, line),
         };
         Pairing {
             benchmark: pairing.0,
             case: pairing.1,
             peer: shell(lines[0], &programs.sops),
-            ours: shell(lines[1], if lines[1].first() == Some(&"verify") { &programs.sealops } else { &programs.as_sops }),
+            ours: shell(
+                lines[1],
+                if lines[1].first() == Some(&"verify") { &programs.sealops } else { &programs.as_sops },
+            ),
             check,
             cpu_goal: Goal::RatioAtLeast(goal),
             memory_goal: Goal::None,
@@ -85,12 +99,29 @@ impl<'a> Bench<'a> {
 
     fn values(&self, report: &mut Report) -> Result<()> {
         for (count, pairs) in [(100, 10), (1_000, 5), (10_000, 2)] {
-            for (format, goal) in [("json", if count == 10_000 { 40.0 } else { 4.0 }), ("yaml", if count == 10_000 { 10.0 } else { 4.0 })] {
+            for (format, goal) in [
+                ("json", if count == 10_000 { 40.0 } else { 4.0 }),
+                ("yaml", if count == 10_000 { 10.0 } else { 4.0 }),
+            ] {
                 let (plain, file) = self.prepare(&format!("{count}.{format}"), document(format, count))?;
                 let line = ["decrypt", &file];
-                self.measure(report, ("P2", &format!("decrypt {count} values, {format}")), goal, pairs, [&line, &line], &same)?;
+                self.measure(
+                    report,
+                    ("P2", &format!("decrypt {count} values, {format}")),
+                    goal,
+                    pairs,
+                    [&line, &line],
+                    &same,
+                )?;
                 let line = ["encrypt", "--age", RECIPIENT, &plain];
-                self.measure(report, ("P2", &format!("encrypt {count} values, {format}")), goal, pairs, [&line, &line], &lengths)?;
+                self.measure(
+                    report,
+                    ("P2", &format!("encrypt {count} values, {format}")),
+                    goal,
+                    pairs,
+                    [&line, &line],
+                    &lengths,
+                )?;
             }
         }
         Ok(())
@@ -106,12 +137,21 @@ impl<'a> Bench<'a> {
 
     fn blob(&self, report: &mut Report) -> Result<()> {
         for mebibytes in [1, 10] {
-            let blob: Vec<u8> = (0..mebibytes << 20).map(|index: u32| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+            let blob: Vec<u8> = (0..mebibytes << 20)
+                .map(|index: u32| (index.wrapping_mul(2_654_435_761) >> 24) as u8)
+                .collect();
             let (plain, file) = self.prepare(&format!("{mebibytes}.bin"), blob)?;
             let line = ["decrypt", &file];
             self.measure(report, ("P4", &format!("decrypt {mebibytes} MiB")), 6.0, 3, [&line, &line], &same)?;
             let line = ["encrypt", "--age", RECIPIENT, &plain];
-            self.measure(report, ("P4", &format!("encrypt {mebibytes} MiB")), 6.0, 3, [&line, &line], &lengths)?;
+            self.measure(
+                report,
+                ("P4", &format!("encrypt {mebibytes} MiB")),
+                6.0,
+                3,
+                [&line, &line],
+                &lengths,
+            )?;
         }
         Ok(())
     }
@@ -123,22 +163,52 @@ impl<'a> Bench<'a> {
         let glob = self.path("repo-*.yaml");
         let each = |command: &str| format!("for f in {glob}; do SOPS {command} \"$f\" || exit 1; done");
         let decrypt = each("decrypt");
-        self.measure(report, ("P5", "200 files: decrypt"), 15.0, 2, [&["sh", &decrypt], &["sh", &decrypt]], &same)?;
+        self.measure(
+            report,
+            ("P5", "200 files: decrypt"),
+            15.0,
+            2,
+            [&["sh", &decrypt], &["sh", &decrypt]],
+            &same,
+        )?;
         let rotate = each("rotate -i");
-        self.measure(report, ("P5", "200 files: rotate"), 15.0, 2, [&["sh", &rotate], &["sh", &rotate]], &same)?;
+        self.measure(
+            report,
+            ("P5", "200 files: rotate"),
+            15.0,
+            2,
+            [&["sh", &rotate], &["sh", &rotate]],
+            &same,
+        )?;
         let files: Vec<String> = (0..200).map(|number| self.path(&format!("repo-{number}.yaml"))).collect();
         let mut verify = vec!["verify"];
         verify.extend(files.iter().map(String::as_str));
         let quiet = each("decrypt --output /dev/null");
-        self.measure(report, ("P5", "200 files: verify in one command"), 15.0, 2, [&["sh", &quiet], &verify], &|_, _, _| Ok(()))
+        self.measure(
+            report,
+            ("P5", "200 files: verify in one command"),
+            15.0,
+            2,
+            [&["sh", &quiet], &verify],
+            &|_, _, _| Ok(()),
+        )
     }
 
     fn latency(&self, report: &mut Report) -> Result<()> {
         let (_, file) = self.prepare("env.yaml", document("yaml", 200))?;
         let line = ["exec-env", &file, "true"];
         self.measure(report, ("P6", "exec-env of 200 values"), 8.0, 10, [&line, &line], &same)?;
-        let textconv = format!("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do SOPS decrypt {file} || exit 1; done");
-        self.measure(report, ("P6", "textconv, 20 files of 200 values"), 8.0, 3, [&["sh", &textconv], &["sh", &textconv]], &same)
+        let textconv = format!(
+            "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do SOPS decrypt {file} || exit 1; done"
+        );
+        self.measure(
+            report,
+            ("P6", "textconv, 20 files of 200 values"),
+            8.0,
+            3,
+            [&["sh", &textconv], &["sh", &textconv]],
+            &same,
+        )
     }
 }
 
@@ -146,7 +216,11 @@ fn document(format: &str, count: usize) -> String {
     let mut text = String::new();
     for number in 0..count {
         let _ = match format {
-            "json" => writeln!(text, "{}\"key_{number}\": \"value of {number}\"", if number == 0 { "{" } else { "," }),
+            "json" => writeln!(
+                text,
+                "{}\"key_{number}\": \"value of {number}\"",
+                if number == 0 { "{" } else { "," }
+            ),
             _ => writeln!(text, "key_{number}: value of {number}"),
         };
     }

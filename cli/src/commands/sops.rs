@@ -72,7 +72,9 @@ impl Common {
             config: self.config.clone(),
             indent: self.indent,
             order: read_order(self.decryption_order.as_deref().unwrap_or_default())?,
-            keyring: Arc::clone(self.keyring.0.get_or_init(|| Arc::new(Keyring::new(vec![local_keys::local()])))),
+            keyring: Arc::clone(
+                self.keyring.0.get_or_init(|| Arc::new(Keyring::new(vec![local_keys::local()]))),
+            ),
             near: OnceCell::new(),
         })
     }
@@ -206,4 +208,3 @@ impl Destination {
         }
     }
 }
-

@@ -5,7 +5,8 @@
 
 use sealops_crypto::random::SystemRandom;
 use sealops_crypto::sops::{
-    DataKey, DataKeyWrapping, EncryptedFile, KeyGroups, KeyKind, KeyPart, MasterKey, RecoveryError, Timestamp, WrapError,
+    DataKey, DataKeyWrapping, EncryptedFile, KeyGroups, KeyKind, KeyPart, MasterKey, RecoveryError,
+    Timestamp, WrapError,
 };
 
 use super::threads;
@@ -58,7 +59,12 @@ impl Keyring {
     ///
     /// # Errors
     /// Returns what is wrong with the groups, or every key that failed.
-    pub(crate) fn wrap(&self, key: &DataKey, groups: KeyGroups, now: &Timestamp) -> Result<KeyGroups, WrapError> {
+    pub(crate) fn wrap(
+        &self,
+        key: &DataKey,
+        groups: KeyGroups,
+        now: &Timestamp,
+    ) -> Result<KeyGroups, WrapError> {
         let mut wrapping = DataKeyWrapping::new(key, groups, &mut SystemRandom)?;
         let results = threads::map(&wrapping.tasks(), |task| {
             let mut reasons = Vec::new();

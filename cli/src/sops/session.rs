@@ -6,7 +6,9 @@ use std::env;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use sealops_crypto::sops::{Config, CreationRule, KeyKind, KeyTextError, MAX_CONFIG_BYTES, MasterKey, Timestamp};
+use sealops_crypto::sops::{
+    Config, CreationRule, KeyKind, KeyTextError, MAX_CONFIG_BYTES, MasterKey, Timestamp,
+};
 use sealops_formats::tree::{Format, Layout};
 use sealops_providers::local::LocalKeys;
 
@@ -145,7 +147,8 @@ impl Session {
     ) -> Result<Option<CreationRule>, CommandError> {
         let Some(found) = self.config_for(Some(file))? else { return Ok(None) };
         let (folder, name) = (folder_of(&absolute(&found.path)), absolute(file));
-        let rule = found.config.creation_rule(&folder.to_string_lossy(), &name.to_string_lossy(), kms_context);
+        let rule =
+            found.config.creation_rule(&folder.to_string_lossy(), &name.to_string_lossy(), kms_context);
         rule.map_err(|error| CommandError::input(config_text(&error)))
     }
 
@@ -216,7 +219,8 @@ impl KeyFlags {
         let mut keys = Vec::new();
         for kind in order {
             for text in self.keys.get(kind).into_iter().flatten() {
-                let found = (kind.spec().parse)(text).map_err(|error: KeyTextError| CommandError::input(error))?;
+                let found =
+                    (kind.spec().parse)(text).map_err(|error: KeyTextError| CommandError::input(error))?;
                 for key in &found {
                     LocalKeys::check(key).map_err(CommandError::input)?;
                 }
@@ -265,9 +269,13 @@ mod tests {
 
     #[test]
     fn paths_are_tidied_without_following_links() {
-        for (path, tidied) in
-            [("a/./b", "a/b"), ("a/../b", "b"), ("../x", "../x"), ("./../../x", "../../x"), ("/a/../../b", "/b")]
-        {
+        for (path, tidied) in [
+            ("a/./b", "a/b"),
+            ("a/../b", "b"),
+            ("../x", "../x"),
+            ("./../../x", "../../x"),
+            ("/a/../../b", "/b"),
+        ] {
             assert_eq!(tidy(Path::new(path)), Path::new(tidied), "{path}");
         }
     }

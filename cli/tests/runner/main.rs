@@ -8,8 +8,8 @@
 mod bad_input;
 mod canary;
 mod kubeseal;
+mod oracle;
 mod sandbox;
 mod seal;
-mod oracle;
 mod sops;
 mod unseal;

@@ -15,7 +15,12 @@ pub(super) fn flatten(map: &Map) -> Result<Map, MetadataError> {
     Ok(flat)
 }
 
-fn add_map(map: &Map, prefix: &[u8], flat: &mut Map, seen: &mut HashSet<Vec<u8>>) -> Result<(), MetadataError> {
+fn add_map(
+    map: &Map,
+    prefix: &[u8],
+    flat: &mut Map,
+    seen: &mut HashSet<Vec<u8>>,
+) -> Result<(), MetadataError> {
     for entry in &map.entries {
         let Entry::Pair { key, value } = entry else { continue };
         let name = key.as_bytes().ok_or(MetadataError::Unflatten("a key is not text"))?;
@@ -89,7 +94,8 @@ fn node_of(place: Place) -> Result<Node, MetadataError> {
         if elements.keys().enumerate().any(|(expected, index)| expected != *index) {
             return Err(MetadataError::Unflatten("Incomplete list"));
         }
-        let items: Result<_, _> = elements.into_values().map(|place| node_of(place).map(Item::Node)).collect();
+        let items: Result<_, _> =
+            elements.into_values().map(|place| node_of(place).map(Item::Node)).collect();
         return items.map(Node::Seq);
     }
     let mut map = Map::default();

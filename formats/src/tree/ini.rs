@@ -263,7 +263,8 @@ fn find_last(text: &[u8], what: &[u8]) -> Option<usize> {
 fn trim(text: &[u8]) -> &[u8] {
     let mut text = trim_start(text);
     while !text.is_empty() {
-        let start = (1..=text.len().min(4)).find(|length| text[text.len() - length] & 0xc0 != 0x80).unwrap_or(1);
+        let start =
+            (1..=text.len().min(4)).find(|length| text[text.len() - length] & 0xc0 != 0x80).unwrap_or(1);
         match std::str::from_utf8(&text[text.len() - start..]) {
             Ok(last) if last.chars().all(char::is_whitespace) => text = &text[..text.len() - start],
             _ => break,
@@ -345,7 +346,8 @@ fn section_of(name: &[u8], map: &Map) -> Result<Section, EmitError> {
 }
 
 fn write_keys(out: &mut Plaintext, section: &Section) {
-    let width = section.keys.iter().map(|(name, ..)| key_quote(name).len() * 2 + name.len()).max().unwrap_or(0);
+    let width =
+        section.keys.iter().map(|(name, ..)| key_quote(name).len() * 2 + name.len()).max().unwrap_or(0);
     for (name, value, comment) in &section.keys {
         comment_lines(out, comment, true);
         let quote = key_quote(name);

@@ -13,7 +13,11 @@ pub(super) fn parse(text: &[u8]) -> Result<Tree, ParseError> {
     let mut reader = Reader { text, at: 0, depth: 0, nodes: 0 };
     reader.blanks();
     if reader.peek() != Some(b'{') {
-        return Err(reader.fail(if reader.at == text.len() { ParseProblem::Truncated } else { ParseProblem::NotAnObject }));
+        return Err(reader.fail(if reader.at == text.len() {
+            ParseProblem::Truncated
+        } else {
+            ParseProblem::NotAnObject
+        }));
     }
     let map = reader.map()?;
     reader.blanks();

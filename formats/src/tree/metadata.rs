@@ -133,7 +133,9 @@ fn sole(mut entries: Vec<Entry>) -> Result<Map, MetadataError> {
 }
 
 fn without_prefix(entries: Vec<Entry>) -> Map {
-    let cut = |key: &Key| Key::from_bytes(key.as_bytes().unwrap_or_default().get(PREFIX.len()..).unwrap_or_default());
+    let cut = |key: &Key| {
+        Key::from_bytes(key.as_bytes().unwrap_or_default().get(PREFIX.len()..).unwrap_or_default())
+    };
     let entries = entries.into_iter().map(|entry| match entry {
         Entry::Pair { key, value } => Entry::Pair { key: cut(&key), value },
         comment @ Entry::Comment(_) => comment,

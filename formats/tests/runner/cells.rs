@@ -5,8 +5,20 @@ use std::collections::BTreeMap;
 use sealops_formats::tree::{Comment, Entry, Format, Item, Map, Node, Scalar, Tree};
 
 const KINDS: [&str; 14] = [
-    "map", "empty map", "list", "empty list", "text", "empty text", "text of lines", "bytes", "int", "uint", "float", "bool",
-    "time", "null",
+    "map",
+    "empty map",
+    "list",
+    "empty list",
+    "text",
+    "empty text",
+    "text of lines",
+    "bytes",
+    "int",
+    "uint",
+    "float",
+    "bool",
+    "time",
+    "null",
 ];
 const PLACES: [&str; 5] = ["none", "above", "inline", "above and inline", "below"];
 

@@ -112,7 +112,9 @@ fn plain_node(out: &mut String, value: &Node, format: Format) {
             }
             out.push(']');
         }
-        Node::Scalar(Scalar::Float(number)) if number.fract() == 0.0 => write!(out, "{:e}", number + 0.0).unwrap(),
+        Node::Scalar(Scalar::Float(number)) if number.fract() == 0.0 => {
+            write!(out, "{:e}", number + 0.0).unwrap()
+        }
         #[expect(clippy::cast_precision_loss, reason = "compared as floats")]
         Node::Scalar(Scalar::Int(number)) if *number != 0 => write!(out, "{:e}", *number as f64).unwrap(),
         Node::Scalar(Scalar::Int(_)) => out.push_str("0e0"),
@@ -121,8 +123,9 @@ fn plain_node(out: &mut String, value: &Node, format: Format) {
         Node::Scalar(Scalar::Time(time)) => write!(out, "{:?}", time.to_rfc3339_nano()).unwrap(),
         Node::Scalar(Scalar::Str(text)) if format == Format::Json => {
             let chunks = text.expose().utf8_chunks();
-            let text: String =
-                chunks.flat_map(|chunk| [chunk.valid().to_owned(), "\u{fffd}".repeat(chunk.invalid().len())]).collect();
+            let text: String = chunks
+                .flat_map(|chunk| [chunk.valid().to_owned(), "\u{fffd}".repeat(chunk.invalid().len())])
+                .collect();
             write!(out, "{text:?}").unwrap();
         }
         Node::Scalar(Scalar::Str(text)) => match text.expose_str() {

@@ -70,38 +70,285 @@ pub(crate) fn request(seed: u64) -> Request {
 }
 
 const TEXTS: &[&str] = &[
-    "foo", "bar baz", "x", "hello world, this is text", "ENC[AES256_GCM,data:K3s=,iv:M4XB=,tag:Is=,type:str]", "a: b",
-    "# no comment", "it's", "say \"hi\"", "back\\slash", "tab\there", "é ü ñ", "日本語", "emoji 😀", "nel\u{85}x",
-    "ls\u{2028}x", "ps\u{2029}", "nbsp\u{a0}", "bom\u{feff}x", "\u{7f}", "bell\u{7}", "esc\u{1b}[0m", "", " ", "  lead",
-    "trail ", "-", "- a", "--", "---", "...", "?", "? a", ":", "a:", ":a", "*star", "&amp", "!tag", "|", ">", "%x", "@x",
-    "`x", "{", "}", "[", "]", ",", "[a]", "{a: b}", "yes", "no", "on", "OFF", "y", "N", "true", "False", "null", "~",
-    "Null", "12", "0x1F", "017", "1_000", "1e3", "1.5", ".5", "5.", "-0", "+1", "12:30:45", "190:20:30.15", "1:61",
-    "2001-01-01", "2001-12-14t21:59:43.10-05:00", "2001-12-14 21:59:43.1", "<<", "=", "0b101", "0o17", ".inf", ".nan",
-    "\n", "a\n", "a\nb", "a\nb\n", "a\nb\n\n", "\na", "\n\na\n", " a\nb", "  a\n b\n", "a \nb", "a\n  b\nc", "a\tb\nc",
-    "\ta\nb", "a\n\tb\n", "a\r\nb", "é\nü\n", "😀\nx", "#a\n#b", "a\n#b", "- a\n- b\n", "---\na: b\n", "a\n\n\nb", "a\u{2028}b\nc",
-    "\u{2028}a", "a\n ", "a\n\n ", "key=value", ";x", "x ; y", "x # y", "x #y", "`", "a`b\n", "\"\"\"", "'quoted'", "\"quoted\"",
-    "\\n", "\\\n", "x\\", "1e400", "9223372036854775807", "9223372036854775808", "18446744073709551615",
-    "18446744073709551616", "-9223372036854775808", "-9223372036854775809",
+    "foo",
+    "bar baz",
+    "x",
+    "hello world, this is text",
+    "ENC[AES256_GCM,data:K3s=,iv:M4XB=,tag:Is=,type:str]",
+    "a: b",
+    "# no comment",
+    "it's",
+    "say \"hi\"",
+    "back\\slash",
+    "tab\there",
+    "é ü ñ",
+    "日本語",
+    "emoji 😀",
+    "nel\u{85}x",
+    "ls\u{2028}x",
+    "ps\u{2029}",
+    "nbsp\u{a0}",
+    "bom\u{feff}x",
+    "\u{7f}",
+    "bell\u{7}",
+    "esc\u{1b}[0m",
+    "",
+    " ",
+    "  lead",
+    "trail ",
+    "-",
+    "- a",
+    "--",
+    "---",
+    "...",
+    "?",
+    "? a",
+    ":",
+    "a:",
+    ":a",
+    "*star",
+    "&amp",
+    "!tag",
+    "|",
+    ">",
+    "%x",
+    "@x",
+    "`x",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    "[a]",
+    "{a: b}",
+    "yes",
+    "no",
+    "on",
+    "OFF",
+    "y",
+    "N",
+    "true",
+    "False",
+    "null",
+    "~",
+    "Null",
+    "12",
+    "0x1F",
+    "017",
+    "1_000",
+    "1e3",
+    "1.5",
+    ".5",
+    "5.",
+    "-0",
+    "+1",
+    "12:30:45",
+    "190:20:30.15",
+    "1:61",
+    "2001-01-01",
+    "2001-12-14t21:59:43.10-05:00",
+    "2001-12-14 21:59:43.1",
+    "<<",
+    "=",
+    "0b101",
+    "0o17",
+    ".inf",
+    ".nan",
+    "\n",
+    "a\n",
+    "a\nb",
+    "a\nb\n",
+    "a\nb\n\n",
+    "\na",
+    "\n\na\n",
+    " a\nb",
+    "  a\n b\n",
+    "a \nb",
+    "a\n  b\nc",
+    "a\tb\nc",
+    "\ta\nb",
+    "a\n\tb\n",
+    "a\r\nb",
+    "é\nü\n",
+    "😀\nx",
+    "#a\n#b",
+    "a\n#b",
+    "- a\n- b\n",
+    "---\na: b\n",
+    "a\n\n\nb",
+    "a\u{2028}b\nc",
+    "\u{2028}a",
+    "a\n ",
+    "a\n\n ",
+    "key=value",
+    ";x",
+    "x ; y",
+    "x # y",
+    "x #y",
+    "`",
+    "a`b\n",
+    "\"\"\"",
+    "'quoted'",
+    "\"quoted\"",
+    "\\n",
+    "\\\n",
+    "x\\",
+    "1e400",
+    "9223372036854775807",
+    "9223372036854775808",
+    "18446744073709551615",
+    "18446744073709551616",
+    "-9223372036854775808",
+    "-9223372036854775809",
 ];
 
 const PLAIN: &[&str] = &[
-    "foo", "bar baz", "x", "1", "-17", "0", "0x1F", "0X1f", "017", "08", "0o17", "0b101", "-0b11", "1_000", "0x_1", "1.5",
-    "-0.0", "1e3", "1E+06", "1.0", "1000000.0", "123456.5", "1234567.5", "0.00001", "1e23", "1e-7", ".5", "5.", "+.5", ".inf",
-    "-.INF", ".nan", "1e400", "true", "False", "TRUE", "tRue", "yes", "No", "on", "y", "null", "~", "Null", "", "2001-01-01",
-    "2001-1-1", "2001-02-30", "2001-12-14t21:59:43.10-05:00", "2001-12-14T21:59:43Z", "2001-12-14 21:59:43.1", "2001-12-14 21:59:43Z",
-    "2024-02-29T00:00:00.123456789+07:06", "2001-12-14T21:59:43,5Z", "2001-12-14T1:2:3+24:60", "9223372036854775807", "9223372036854775808",
-    "18446744073709551615", "18446744073709551616", "-9223372036854775808", "-9223372036854775809", "0xFFFFFFFFFFFFFFFFFF",
-    "12:30:45", "<<", "=", "a:b", "a#b", "é", "日本語 x", "😀", "a\u{a0}b", "http://x/y?z", "-x", "?x", ":x", "a\tb", "1__2", "+", "-", ".",
-    "._5", ".1_0", "0o8", "e3", "1e", "--", "a'b", "a\"b", "x\\y", "!!str 12", "!!int \"12\"", "!!float 3", "!!float 0x10", "!!binary aGk=",
-    "!!binary /w==", "!!binary x", "!foo 12", "! 12", "!!bool yes", "!!null ''", "!!timestamp 2001-01-01", "!!timestamp x", "!!int foo",
-    "!!str", "!!str ~", "!<tag:yaml.org,2002:int> 3", "!e!x y", "!!map x", "!!merge x", "!!set {a: b}", "!local [1, 2]",
+    "foo",
+    "bar baz",
+    "x",
+    "1",
+    "-17",
+    "0",
+    "0x1F",
+    "0X1f",
+    "017",
+    "08",
+    "0o17",
+    "0b101",
+    "-0b11",
+    "1_000",
+    "0x_1",
+    "1.5",
+    "-0.0",
+    "1e3",
+    "1E+06",
+    "1.0",
+    "1000000.0",
+    "123456.5",
+    "1234567.5",
+    "0.00001",
+    "1e23",
+    "1e-7",
+    ".5",
+    "5.",
+    "+.5",
+    ".inf",
+    "-.INF",
+    ".nan",
+    "1e400",
+    "true",
+    "False",
+    "TRUE",
+    "tRue",
+    "yes",
+    "No",
+    "on",
+    "y",
+    "null",
+    "~",
+    "Null",
+    "",
+    "2001-01-01",
+    "2001-1-1",
+    "2001-02-30",
+    "2001-12-14t21:59:43.10-05:00",
+    "2001-12-14T21:59:43Z",
+    "2001-12-14 21:59:43.1",
+    "2001-12-14 21:59:43Z",
+    "2024-02-29T00:00:00.123456789+07:06",
+    "2001-12-14T21:59:43,5Z",
+    "2001-12-14T1:2:3+24:60",
+    "9223372036854775807",
+    "9223372036854775808",
+    "18446744073709551615",
+    "18446744073709551616",
+    "-9223372036854775808",
+    "-9223372036854775809",
+    "0xFFFFFFFFFFFFFFFFFF",
+    "12:30:45",
+    "<<",
+    "=",
+    "a:b",
+    "a#b",
+    "é",
+    "日本語 x",
+    "😀",
+    "a\u{a0}b",
+    "http://x/y?z",
+    "-x",
+    "?x",
+    ":x",
+    "a\tb",
+    "1__2",
+    "+",
+    "-",
+    ".",
+    "._5",
+    ".1_0",
+    "0o8",
+    "e3",
+    "1e",
+    "--",
+    "a'b",
+    "a\"b",
+    "x\\y",
+    "!!str 12",
+    "!!int \"12\"",
+    "!!float 3",
+    "!!float 0x10",
+    "!!binary aGk=",
+    "!!binary /w==",
+    "!!binary x",
+    "!foo 12",
+    "! 12",
+    "!!bool yes",
+    "!!null ''",
+    "!!timestamp 2001-01-01",
+    "!!timestamp x",
+    "!!int foo",
+    "!!str",
+    "!!str ~",
+    "!<tag:yaml.org,2002:int> 3",
+    "!e!x y",
+    "!!map x",
+    "!!merge x",
+    "!!set {a: b}",
+    "!local [1, 2]",
 ];
 
 /// A document about one value: every kind of it, with comments at every place.
 fn cell(random: &mut Random) -> Vec<u8> {
     const VALUES: &[&str] = &[
-        "{x: 1}", "*m", "{}", "*e", "[1, two]", "*l", "[]", "*n", "text", "'a # b'", "\"\"", "''", "\"a\\nb\\n\"", "\"a\\n\"", "*t", "!!binary /w==", "*b", "42", "-7",
-        "18446744073709551615", "9223372036854775808", "1.5", "1e30", "true", "False", "2024-01-01", "2001-12-14t21:59:43.10-05:00", "null", "~", "",
+        "{x: 1}",
+        "*m",
+        "{}",
+        "*e",
+        "[1, two]",
+        "*l",
+        "[]",
+        "*n",
+        "text",
+        "'a # b'",
+        "\"\"",
+        "''",
+        "\"a\\nb\\n\"",
+        "\"a\\n\"",
+        "*t",
+        "!!binary /w==",
+        "*b",
+        "42",
+        "-7",
+        "18446744073709551615",
+        "9223372036854775808",
+        "1.5",
+        "1e30",
+        "true",
+        "False",
+        "2024-01-01",
+        "2001-12-14t21:59:43.10-05:00",
+        "null",
+        "~",
+        "",
     ];
     let value = random.pick(VALUES);
     let place = random.below(5);
@@ -112,7 +359,12 @@ fn cell(random: &mut Random) -> Vec<u8> {
     out.push_str("top:\n");
     for index in 0..1 + random.below(3) {
         if matches!(place, 1 | 3) {
-            out.push_str(random.pick(&["    # above\n", "    # above\n    # twice\n", "\n    # above\n", "    # above\n\n"]));
+            out.push_str(random.pick(&[
+                "    # above\n",
+                "    # above\n    # twice\n",
+                "\n    # above\n",
+                "    # above\n\n",
+            ]));
         }
         let start = if list { "    - ".to_owned() } else { format!("    k{index}: ") };
         out.push_str(&start);
@@ -123,7 +375,12 @@ fn cell(random: &mut Random) -> Vec<u8> {
         out.push('\n');
     }
     if place == 4 {
-        out.push_str(random.pick(&["    # below\n", "\n    # below\n", "    # below\n\n    # twice\n", "  # left\n"]));
+        out.push_str(random.pick(&[
+            "    # below\n",
+            "\n    # below\n",
+            "    # below\n\n    # twice\n",
+            "  # left\n",
+        ]));
     }
     if random.chance(50) {
         out.push_str("end: 1\n");
@@ -132,14 +389,61 @@ fn cell(random: &mut Random) -> Vec<u8> {
 }
 
 const KEYS: &[&str] = &[
-    "a", "b", "c", "key", "some key", "data", "x_unencrypted", "\"q\"", "'s q'", "y", "n", "yes", "1", "1.5", "true", "null", "~", "é",
-    "日本", "a.b", "a:b", "a#b", "\"a\\nb\"", "\"a: b\"", "'# x'", "<<", "-x", "\"\"", "!!str 12", "? x", "2001-01-01", "0x10", "\"😀\"",
-    "sops", "sops_x", "!!binary aGk=", "!!binary /w==",
+    "a",
+    "b",
+    "c",
+    "key",
+    "some key",
+    "data",
+    "x_unencrypted",
+    "\"q\"",
+    "'s q'",
+    "y",
+    "n",
+    "yes",
+    "1",
+    "1.5",
+    "true",
+    "null",
+    "~",
+    "é",
+    "日本",
+    "a.b",
+    "a:b",
+    "a#b",
+    "\"a\\nb\"",
+    "\"a: b\"",
+    "'# x'",
+    "<<",
+    "-x",
+    "\"\"",
+    "!!str 12",
+    "? x",
+    "2001-01-01",
+    "0x10",
+    "\"😀\"",
+    "sops",
+    "sops_x",
+    "!!binary aGk=",
+    "!!binary /w==",
     "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk",
 ];
 
-const REMARKS: &[&str] =
-    &["# c", "# two words", "#", "#c", "# ", "#  x", "## y", "# é 😀", "# a: b", "#- x", "#\tt", "# 'q\" ", "# ENC[AES256_GCM,data:x]"];
+const REMARKS: &[&str] = &[
+    "# c",
+    "# two words",
+    "#",
+    "#c",
+    "# ",
+    "#  x",
+    "## y",
+    "# é 😀",
+    "# a: b",
+    "#- x",
+    "#\tt",
+    "# 'q\" ",
+    "# ENC[AES256_GCM,data:x]",
+];
 
 /// Documents of nested values, with comments wherever YAML takes them.
 struct Yaml<'r> {
@@ -223,7 +527,8 @@ impl<'r> Yaml<'r> {
 
     /// Mostly what can be read.
     fn plain(&mut self) -> &'static str {
-        const REFUSED: [&str; 6] = ["!!binary x", "!!bool yes", "!!timestamp x", "!!int foo", "!e!x y", "- a"];
+        const REFUSED: [&str; 6] =
+            ["!!binary x", "!!bool yes", "!!timestamp x", "!!int foo", "!e!x y", "- a"];
         loop {
             let plain = self.random.pick(PLAIN);
             if !REFUSED.contains(&plain) || self.random.chance(20) {
@@ -295,7 +600,11 @@ impl<'r> Yaml<'r> {
                     return self.list(indent + 2, depth + 1);
                 }
                 self.end_line();
-                let inner = if after_key && self.random.chance(40) { indent } else { indent + 1 + self.random.below(4) };
+                let inner = if after_key && self.random.chance(40) {
+                    indent
+                } else {
+                    indent + 1 + self.random.below(4)
+                };
                 self.remarks(inner);
                 self.out.push_str(&" ".repeat(inner));
                 self.list(inner, depth + 1);
@@ -374,12 +683,86 @@ impl<'r> Yaml<'r> {
 /// Lines of YAML in no order: comments, blank lines and indentation where nobody would write them.
 fn chaos(random: &mut Random) -> Vec<u8> {
     const PIECES: &[&str] = &[
-        "a: b", "k: v", "x: 1", "- y", "- z: 1", "- - q", "m:", "n:", "-", "- ", "- k:", "# c", "# d", "#", "", "", "a: # t", "k: v # u", "- y # w",
-        "m: # r", "-  # s", "- # s", "? p", ": q", "? - r", "f: [1, 2]", "f: {a: b}", "[1,", "2]", "f: [ # g", "1, # h", "# i", "]", "} # j", "f: {",
-        "a: 1,", "t: |", "t: >-", "  text", "t: | # v", "'q", "q'", "\"d", "e\"", "plain", "  more", "---", "...", "--- # d", "&a", "k: &a v", "k: *a",
-        "<<: *a", "k: &m", "- *a", "!!str", "k: !!map", "- !!seq", "k: !t", "s: 'a", "b'", "\tk: v", "k:\tv", "k: [a, b] # z", "k: {a: 1} # y", "- [a] # x",
-        "k: '' # e", "o: # p\n\n", "- # a\n  - b", "- # a\n\n  - b", "- # a\n  b: c", "k:\n# under", "k:\n  # in\n  - a", "k:\n- a\n# after\n- b", "k: v\n\n# free\n\n",
-        "k: [\n  # only\n]", "k: {\n  # only\n}", "k: [a,\n  # mid\n  b]", "k: [a, # after\n  b]", "k: {a: 1, # after\n  b: 2}",
+        "a: b",
+        "k: v",
+        "x: 1",
+        "- y",
+        "- z: 1",
+        "- - q",
+        "m:",
+        "n:",
+        "-",
+        "- ",
+        "- k:",
+        "# c",
+        "# d",
+        "#",
+        "",
+        "",
+        "a: # t",
+        "k: v # u",
+        "- y # w",
+        "m: # r",
+        "-  # s",
+        "- # s",
+        "? p",
+        ": q",
+        "? - r",
+        "f: [1, 2]",
+        "f: {a: b}",
+        "[1,",
+        "2]",
+        "f: [ # g",
+        "1, # h",
+        "# i",
+        "]",
+        "} # j",
+        "f: {",
+        "a: 1,",
+        "t: |",
+        "t: >-",
+        "  text",
+        "t: | # v",
+        "'q",
+        "q'",
+        "\"d",
+        "e\"",
+        "plain",
+        "  more",
+        "---",
+        "...",
+        "--- # d",
+        "&a",
+        "k: &a v",
+        "k: *a",
+        "<<: *a",
+        "k: &m",
+        "- *a",
+        "!!str",
+        "k: !!map",
+        "- !!seq",
+        "k: !t",
+        "s: 'a",
+        "b'",
+        "\tk: v",
+        "k:\tv",
+        "k: [a, b] # z",
+        "k: {a: 1} # y",
+        "- [a] # x",
+        "k: '' # e",
+        "o: # p\n\n",
+        "- # a\n  - b",
+        "- # a\n\n  - b",
+        "- # a\n  b: c",
+        "k:\n# under",
+        "k:\n  # in\n  - a",
+        "k:\n- a\n# after\n- b",
+        "k: v\n\n# free\n\n",
+        "k: [\n  # only\n]",
+        "k: {\n  # only\n}",
+        "k: [a,\n  # mid\n  b]",
+        "k: [a, # after\n  b]",
+        "k: {a: 1, # after\n  b: 2}",
     ];
     let mut out = String::new();
     let mut names = 0;
@@ -390,7 +773,11 @@ fn chaos(random: &mut Random) -> Vec<u8> {
             continue;
         }
         // Mostly distinct keys: duplicates are refused.
-        if random.chance(80) && piece.len() > 1 && piece.as_bytes()[0].is_ascii_lowercase() && piece.as_bytes()[1] == b':' {
+        if random.chance(80)
+            && piece.len() > 1
+            && piece.as_bytes()[0].is_ascii_lowercase()
+            && piece.as_bytes()[1] == b':'
+        {
             names += 1;
             piece = format!("{}{names}{}", &piece[..1], &piece[1..]);
         }
@@ -424,9 +811,34 @@ fn json(random: &mut Random) -> Vec<u8> {
 
 fn json_value(random: &mut Random, out: &mut String, depth: usize) {
     const LEAVES: &[&str] = &[
-        "1", "-1", "0", "-0", "1.0", "1e2", "1E-7", "0.1", "1e21", "123456789012345678901234567890", "9223372036854775807", "9223372036854775808",
-        "-9223372036854775808", "1.7976931348623157e308", "1e400", "1e-400", "true", "false", "null", "\"\\ud83d\\ude00\"", "\"\\ud83d\"", "\"\\udc00x\"",
-        "\"\\u00e9\\/\\b\\f\\t\\u0000\"", "\"<&>\u{2028}\u{2029}\u{7f}\"", "\"ENC[x]\"", "[]", "{}", "[1, [2, {}], null]",
+        "1",
+        "-1",
+        "0",
+        "-0",
+        "1.0",
+        "1e2",
+        "1E-7",
+        "0.1",
+        "1e21",
+        "123456789012345678901234567890",
+        "9223372036854775807",
+        "9223372036854775808",
+        "-9223372036854775808",
+        "1.7976931348623157e308",
+        "1e400",
+        "1e-400",
+        "true",
+        "false",
+        "null",
+        "\"\\ud83d\\ude00\"",
+        "\"\\ud83d\"",
+        "\"\\udc00x\"",
+        "\"\\u00e9\\/\\b\\f\\t\\u0000\"",
+        "\"<&>\u{2028}\u{2029}\u{7f}\"",
+        "\"ENC[x]\"",
+        "[]",
+        "{}",
+        "[1, [2, {}], null]",
     ];
     let kind = if depth == 0 && random.chance(96) { 0 } else { random.below(10) };
     match kind {
@@ -434,7 +846,8 @@ fn json_value(random: &mut Random, out: &mut String, depth: usize) {
             out.push('{');
             for index in 0..random.below(5) {
                 out.push_str(if index > 0 { ", " } else { " " });
-                let key = if random.chance(80) { random.pick(&["a", "b", "c", "d"]) } else { random.pick(TEXTS) };
+                let key =
+                    if random.chance(80) { random.pick(&["a", "b", "c", "d"]) } else { random.pick(TEXTS) };
                 out.push_str(&serde_json::to_string(key).unwrap());
                 out.push_str(random.pick(&[":", ": ", " :\n "]));
                 json_value(random, out, depth + 1);
@@ -455,8 +868,27 @@ fn json_value(random: &mut Random, out: &mut String, depth: usize) {
 }
 
 fn dotenv(random: &mut Random) -> Vec<u8> {
-    const LINES: &[&str] =
-        &["A=b", "# c", "#", "", "  B = two ", "C=a\\nb", "C=\\\\n", "D=", "=x", "E=a=b", "export F=1", "G='q'", " # x=y", "H=é😀", "A=again", "I=x # y", "novalue", "J=\\", "K=\\n\\n"];
+    const LINES: &[&str] = &[
+        "A=b",
+        "# c",
+        "#",
+        "",
+        "  B = two ",
+        "C=a\\nb",
+        "C=\\\\n",
+        "D=",
+        "=x",
+        "E=a=b",
+        "export F=1",
+        "G='q'",
+        " # x=y",
+        "H=é😀",
+        "A=again",
+        "I=x # y",
+        "novalue",
+        "J=\\",
+        "K=\\n\\n",
+    ];
     let mut out = Vec::new();
     for _ in 0..random.below(8) {
         let mut line = random.pick(LINES);
@@ -467,16 +899,65 @@ fn dotenv(random: &mut Random) -> Vec<u8> {
         out.extend_from_slice(if random.chance(4) { b"\xff\r\n" } else { b"\n" });
     }
     if random.chance(20) {
-        out.extend_from_slice(random.pick(&[b"L=\xff\n# below\n".as_slice(), b"# above\nM=\xff\n", b"N=\n# below\n"]));
+        out.extend_from_slice(random.pick(&[
+            b"L=\xff\n# below\n".as_slice(),
+            b"# above\nM=\xff\n",
+            b"N=\n# below\n",
+        ]));
     }
     out
 }
 
 fn ini(random: &mut Random) -> Vec<u8> {
     const LINES: &[&str] = &[
-        "a = b", "key=value", "long key name = x", "a: b", "; c", "# d", ";; e", "#  # f", "", "[s]", "[other section]", "[s] ; after", "[DEFAULT]", "[default]", "[]", "[x", "[a]b]",
-        "k = v ; c", "k = v # d", "k=v;c", "q = \"x\"", "q = 'y'", "q = \"a\"b\"", "q = ` raw ; x `", "t = \"\"\"one", "two\"\"\"", "t = \"\"\"x\"\"\" ; y", "m = `a", "b` # z", "c = a \\", "  more",
-        "- = auto", "-=x", "lines = \"\"\"a\nb\"\"\"", "\"quo ted\" = x", "`a=b` = y", "e =", "e = ", "noeq", "= x", "sp = \" x \"", "u = é\u{a0}", "p = %(a)s", "h = #x", "bs = x\\", "\"\"\"a\"b\"\"\" = z", "dup = 1", "dup = 2",
+        "a = b",
+        "key=value",
+        "long key name = x",
+        "a: b",
+        "; c",
+        "# d",
+        ";; e",
+        "#  # f",
+        "",
+        "[s]",
+        "[other section]",
+        "[s] ; after",
+        "[DEFAULT]",
+        "[default]",
+        "[]",
+        "[x",
+        "[a]b]",
+        "k = v ; c",
+        "k = v # d",
+        "k=v;c",
+        "q = \"x\"",
+        "q = 'y'",
+        "q = \"a\"b\"",
+        "q = ` raw ; x `",
+        "t = \"\"\"one",
+        "two\"\"\"",
+        "t = \"\"\"x\"\"\" ; y",
+        "m = `a",
+        "b` # z",
+        "c = a \\",
+        "  more",
+        "- = auto",
+        "-=x",
+        "lines = \"\"\"a\nb\"\"\"",
+        "\"quo ted\" = x",
+        "`a=b` = y",
+        "e =",
+        "e = ",
+        "noeq",
+        "= x",
+        "sp = \" x \"",
+        "u = é\u{a0}",
+        "p = %(a)s",
+        "h = #x",
+        "bs = x\\",
+        "\"\"\"a\"b\"\"\" = z",
+        "dup = 1",
+        "dup = 2",
     ];
     let mut out = String::new();
     for _ in 0..random.below(12) {
@@ -490,7 +971,11 @@ fn ini(random: &mut Random) -> Vec<u8> {
     }
     let mut out = out.into_bytes();
     if random.chance(15) {
-        out.extend_from_slice(random.pick(&[b"; above\nbytes = \xff\n".as_slice(), b"bytes = \xff\nnext = 1\n", b"bytes = \xff\n"]));
+        out.extend_from_slice(random.pick(&[
+            b"; above\nbytes = \xff\n".as_slice(),
+            b"bytes = \xff\nnext = 1\n",
+            b"bytes = \xff\n",
+        ]));
     }
     out
 }

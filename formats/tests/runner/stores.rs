@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use sealops_formats::tree::{
-    EmitError, Entry, Format, Item, Layout, Map, Node, ParseProblem, Tree, emit, emit_example, emit_value, parse,
+    EmitError, Entry, Format, Item, Layout, Map, Node, ParseProblem, Tree, emit, emit_example, emit_value,
+    parse,
 };
 
 use crate::cells::Cells;
@@ -47,7 +48,8 @@ enum Outcome {
 /// `SEALOPS_TEST_CASES` asks for more cases than 2,000, `SEALOPS_TEST_SEED` for others.
 #[test]
 fn generated_texts_give_the_trees_and_texts_of_sops() {
-    let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse::<u64>().unwrap());
+    let number =
+        |name: &str, default| std::env::var(name).map_or(default, |text| text.parse::<u64>().unwrap());
     let (count, first) = (number("SEALOPS_TEST_CASES", 2_000), number("SEALOPS_TEST_SEED", 0));
     let mut tally = Tally::default();
     for chunk in (first..first + count).collect::<Vec<_>>().chunks(5_000) {
@@ -79,7 +81,8 @@ impl Tally {
                 let kind = what.split(" | ").next().unwrap_or_default().to_owned();
                 let Request { format, output, indent, input } = request;
                 let input = String::from_utf8_lossy(input);
-                let text = format!("seed {seed} {format:?}->{output:?} {indent:?}\n{input:?}\n{input}\n{what}");
+                let text =
+                    format!("seed {seed} {format:?}->{output:?} {indent:?}\n{input:?}\n{input}\n{what}");
                 let entry = self.differences.entry(kind).or_insert((0, text.clone()));
                 entry.0 += 1;
                 if text.len() < entry.1.len() {
@@ -110,7 +113,12 @@ impl Tally {
             (Err(_), error) if !error.is_empty() => return Ok(Outcome::BothRefuse),
             (Err(error), _) => {
                 return intended_refusal(error.problem).map(Outcome::Intended).ok_or_else(|| {
-                    format!("only we refuse {:?}: {} | {}", request.format, error.problem, dump::readable(&answer.tree))
+                    format!(
+                        "only we refuse {:?}: {} | {}",
+                        request.format,
+                        error.problem,
+                        dump::readable(&answer.tree)
+                    )
                 });
             }
             (Ok(tree), error) => {
@@ -147,7 +155,9 @@ fn written(request: &Request, tree: &Tree, answer: &Answer) -> Result<Outcome, S
     let output = request.output;
     match (emit(output, tree, &layout), answer.emit_error.as_str()) {
         (Ok(text), "") if text.expose() == answer.emitted() => Ok(Outcome::Equal),
-        (Ok(text), "") if output == Format::Yaml && loses(tree, &answer.emitted()) && !loses(tree, text.expose()) => {
+        (Ok(text), "")
+            if output == Format::Yaml && loses(tree, &answer.emitted()) && !loses(tree, text.expose()) =>
+        {
             Ok(Outcome::Intended(match () {
                 () if any(tree, is_tab_text) => Intended::TabText,
                 () if any(tree, needs_hint) => Intended::IndentHint,
@@ -170,9 +180,10 @@ fn written(request: &Request, tree: &Tree, answer: &Answer) -> Result<Outcome, S
         (Ok(_), error) => Err(format!("only SOPS cannot write {output:?} | {error}")),
         (Err(EmitError::KeyNotText), "") => Ok(Outcome::Intended(Intended::KeyNotText)),
         (Err(EmitError::Complex), "") if output == Format::Ini => Ok(Outcome::Intended(Intended::IniNested)),
-        (Err(error), "") => {
-            Err(format!("only we cannot write {output:?}: {error} | {}", String::from_utf8_lossy(&answer.emitted())))
-        }
+        (Err(error), "") => Err(format!(
+            "only we cannot write {output:?}: {error} | {}",
+            String::from_utf8_lossy(&answer.emitted())
+        )),
         (Err(_), _) => Ok(Outcome::BothRefuse),
     }
 }
@@ -191,7 +202,11 @@ fn values(request: &Request, tree: &Tree, answer: &Answer) -> Result<(), String>
         let lossy = any_in_node(node, is_tab_text) || any_in_node(node, needs_hint);
         let lists = request.output == Format::Ini && matches!(node, Node::Map(_) | Node::Seq(_));
         if ours.as_ref().map(|text| text.expose()) != theirs.as_deref() && !lists && !lossy {
-            return Err(format!("values differ {:?} | {ours:?} {:?}", request.output, theirs.map(String::from_utf8)));
+            return Err(format!(
+                "values differ {:?} | {ours:?} {:?}",
+                request.output,
+                theirs.map(String::from_utf8)
+            ));
         }
     }
     Ok(())
@@ -228,7 +243,9 @@ fn any_in_map(map: &Map, such: fn(&[u8]) -> bool) -> bool {
 fn any_in_node(node: &Node, such: fn(&[u8]) -> bool) -> bool {
     match node {
         Node::Map(map) => any_in_map(map, such),
-        Node::Seq(items) => items.iter().any(|item| matches!(item, Item::Node(node) if any_in_node(node, such))),
+        Node::Seq(items) => {
+            items.iter().any(|item| matches!(item, Item::Node(node) if any_in_node(node, such)))
+        }
         leaf => leaf.as_text().is_some_and(|text| such(text.expose())),
     }
 }
@@ -236,7 +253,8 @@ fn any_in_node(node: &Node, such: fn(&[u8]) -> bool) -> bool {
 #[test]
 fn the_sample_of_edit_is_that_of_sops() {
     let texts = Format::ALL.map(|format| (format, if format == Format::Json { "{}" } else { "" }));
-    let requests = texts.map(|(format, text)| Request { format, output: format, indent: Some(2), input: text.into() });
+    let requests =
+        texts.map(|(format, text)| Request { format, output: format, indent: Some(2), input: text.into() });
     for (request, answer) in requests.iter().zip(ask(&requests)) {
         let ours = emit_example(request.format, &Layout { indent: request.indent }).unwrap();
         assert_eq!(ours.expose_str(), std::str::from_utf8(&answer.example()).ok(), "{:?}", request.format);
@@ -258,11 +276,16 @@ fn generated_trees_survive_being_written_and_read() {
             let again = match parse(format, text.expose()) {
                 Ok(again) => again,
                 // JSON takes keys twice, and `<<` for a key like others; SOPS and we write them to YAML as they are.
-                Err(error) if matches!(error.problem, ParseProblem::DuplicateKey { .. } | ParseProblem::Merge) => continue,
+                Err(error)
+                    if matches!(error.problem, ParseProblem::DuplicateKey { .. } | ParseProblem::Merge) =>
+                {
+                    continue;
+                }
                 Err(error) => panic!("seed {seed} {format:?}: {error}\n{words}"),
             };
             let documents = if format == Format::Json { 1 } else { tree.documents.len() };
-            let (before, after) = (dump::values(&tree, documents, format), dump::values(&again, documents, format));
+            let (before, after) =
+                (dump::values(&tree, documents, format), dump::values(&again, documents, format));
             assert_eq!(before, after, "seed {seed} {format:?} {layout:?}\n{words}");
             survived += 1;
         }

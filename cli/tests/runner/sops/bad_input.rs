@@ -48,7 +48,9 @@ fn altered(text: &str, key: &str, from: &str, to: &str) -> String {
 }
 
 fn with_line(text: &str, key: &str, new: &str) -> String {
-    text.lines().map(|line| if line.starts_with(key) { format!("{new}\n") } else { format!("{line}\n") }).collect()
+    text.lines()
+        .map(|line| if line.starts_with(key) { format!("{new}\n") } else { format!("{line}\n") })
+        .collect()
 }
 
 fn encrypted_cases(text: &str) -> Vec<Bad> {
@@ -60,15 +62,51 @@ fn encrypted_cases(text: &str) -> Vec<Bad> {
         bad(31, "f.yaml", &text[..start], d, Fails(1, "sops metadata not found")),
         bad(32, "f.yaml", format!("{}sops: [a]\n", &text[..start]), d, Fails(1, "mapping")),
         bad(32, "f.yaml", format!("{}sops: text\n", &text[..start]), d, Fails(1, "mapping")),
-        bad(33, "f.yaml", with_line(text, "    mac:", "    x: y"), d, Fails(51, "MAC mismatch. File has no MAC")),
-        bad(34, "f.yaml", altered(text, "    mac:", "data:", "data:AAAA"), d, Fails(51, "Cannot decrypt MAC: ")),
-        bad(34, "f.yaml", with_line(text, "    mac:", "    mac: nonsense"), d, Fails(51, "Cannot decrypt MAC: ")),
-        bad(35, "f.yaml", with_line(text, "o_unencrypted:", "o_unencrypted: changed"), d, Fails(51, "MAC mismatch.")),
+        bad(
+            33,
+            "f.yaml",
+            with_line(text, "    mac:", "    x: y"),
+            d,
+            Fails(51, "MAC mismatch. File has no MAC"),
+        ),
+        bad(
+            34,
+            "f.yaml",
+            altered(text, "    mac:", "data:", "data:AAAA"),
+            d,
+            Fails(51, "Cannot decrypt MAC: "),
+        ),
+        bad(
+            34,
+            "f.yaml",
+            with_line(text, "    mac:", "    mac: nonsense"),
+            d,
+            Fails(51, "Cannot decrypt MAC: "),
+        ),
+        bad(
+            35,
+            "f.yaml",
+            with_line(text, "o_unencrypted:", "o_unencrypted: changed"),
+            d,
+            Fails(51, "MAC mismatch."),
+        ),
         bad(36, "f.yaml", with_line(text, "    lastmodified:", "    x: y"), d, Fails(1, "")),
-        bad(36, "f.yaml", with_line(text, "    lastmodified:", "    lastmodified: \"soon\""), d, Fails(1, "")),
+        bad(
+            36,
+            "f.yaml",
+            with_line(text, "    lastmodified:", "    lastmodified: \"soon\""),
+            d,
+            Fails(1, ""),
+        ),
         bad(37, "f.yaml", with_line(text, "s:", "s: ENC[AES256_GCM,data:AAAA"), d, broken()),
         bad(37, "f.yaml", text.replacen("s: ENC[AES256_GCM", "s: ENC[AES128_GCM", 1), d, broken()),
-        bad(38, "f.yaml", altered(text, "s: ", "type:str", "type:str] more text[").replacen("[]", "", 1), d, Accepted),
+        bad(
+            38,
+            "f.yaml",
+            altered(text, "s: ", "type:str", "type:str] more text[").replacen("[]", "", 1),
+            d,
+            Accepted,
+        ),
         bad(39, "f.yaml", altered(text, "s: ", "iv:", "iv:"), d, broken()),
         bad(39, "f.yaml", altered(text, "s: ", "iv:", &format!("iv:{}", "A".repeat(5464))), d, broken()),
         bad(40, "f.yaml", altered(text, "s: ", "tag:", "tag:"), d, broken()),
@@ -90,10 +128,13 @@ fn encrypted_cases(text: &str) -> Vec<Bad> {
 fn plain_cases() -> Vec<Bad> {
     let e = "encrypt -i --age %A f.yaml";
     let unreadable = || Fails(2, "Error unmarshalling file: ");
-    let bomb: String = (0..40).map(|level| {
-        let last = if level == 0 { "x".to_owned() } else { vec![format!("*a{}", level - 1); 9].join(",") };
-        format!("a{level}: &a{level} [{last}]\n")
-    }).collect();
+    let bomb: String = (0..40)
+        .map(|level| {
+            let last =
+                if level == 0 { "x".to_owned() } else { vec![format!("*a{}", level - 1); 9].join(",") };
+            format!("a{level}: &a{level} [{last}]\n")
+        })
+        .collect();
     vec![
         bad(47, "f.yaml", format!("a: {CANARY}\na: {CANARY}\n"), e, unreadable()),
         bad(48, "f.yaml", format!("1: {CANARY}\n"), e, Fails(23, "non-string key")),
@@ -112,8 +153,20 @@ fn plain_cases() -> Vec<Bad> {
         bad(59, "f.env", format!("A=x\\n{CANARY}\n"), "encrypt -i --age %A f.env", Accepted),
         bad(61, "f.ini", format!("a = {CANARY}\n"), "encrypt -i --age %A f.ini", Accepted),
         bad(62, "f.bin", "{\"data\": 5, \"x\": {}}", "decrypt f.bin", Fails(1, "sops metadata not found")),
-        bad(64, "f.yaml", "a: 1\n", "encrypt --age %A --encrypted-regex a --unencrypted-suffix b f.yaml", Fails(8, "more than one")),
-        bad(64, "f.yaml", "a: 1\n", "encrypt --age %A --encrypted-regex ( f.yaml", Fails(8, "encrypted_regex")),
+        bad(
+            64,
+            "f.yaml",
+            "a: 1\n",
+            "encrypt --age %A --encrypted-regex a --unencrypted-suffix b f.yaml",
+            Fails(8, "more than one"),
+        ),
+        bad(
+            64,
+            "f.yaml",
+            "a: 1\n",
+            "encrypt --age %A --encrypted-regex ( f.yaml",
+            Fails(8, "encrypted_regex"),
+        ),
         bad(69, "f.yaml", "a: 1\n", "encrypt --age age1nonsense f.yaml", Fails(1, "malformed recipient")),
         bad(69, "f.yaml", "a: 1\n", "encrypt --age AGE1XYZ f.yaml", Fails(1, "unknown recipient type")),
         bad(70, "f.yaml", "a: 1\n", "encrypt --age age1../../x1qqqq f.yaml", Fails(1, "")),
@@ -135,7 +188,9 @@ fn every_number_fails_as_it_should() {
         world.write(case.name, &case.content);
         let arguments: Vec<&str> = case.arguments.iter().map(String::as_str).collect();
         let run = world.run(Side::Ours, &arguments, &[]);
-        let mut add = |problem: String| problems.push(format!("{} {:?}: {problem}\n  {}", case.number, case.arguments, run.err));
+        let mut add = |problem: String| {
+            problems.push(format!("{} {:?}: {problem}\n  {}", case.number, case.arguments, run.err))
+        };
         match case.expect {
             Fails(code, text) => {
                 if run.code != i32::from(code) || !run.err.contains(text) || !run.out.is_empty() {
@@ -153,7 +208,12 @@ fn every_number_fails_as_it_should() {
         }
     }
     numbers.dedup();
-    println!("sops bad input: {} cases of {} numbers, {} problems", encrypted_cases(&text).len() + plain_cases().len(), numbers.len(), problems.len());
+    println!(
+        "sops bad input: {} cases of {} numbers, {} problems",
+        encrypted_cases(&text).len() + plain_cases().len(),
+        numbers.len(),
+        problems.len()
+    );
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 

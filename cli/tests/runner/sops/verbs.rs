@@ -30,13 +30,18 @@ fn verifies_files_and_folders_without_showing_them() {
     let world = repository(5);
     world.write("deep/plain.yaml", "not: encrypted\n");
     let run = sealops(&world, &["verify", "deep"], "");
-    assert!(run.code == 0 && run.out.is_empty() && run.err.contains("5 files verified, 0 failed"), "{}", run.err);
+    assert!(
+        run.code == 0 && run.out.is_empty() && run.err.contains("5 files verified, 0 failed"),
+        "{}",
+        run.err
+    );
     let broken = String::from_utf8(world.read("deep/f0.yaml")).unwrap().replace("data:", "data:AAAA");
     world.write("deep/f0.yaml", broken);
     let run = sealops(&world, &["verify", "--json", "deep"], "");
     assert_eq!(run.code, 25, "{}", run.err);
     let verdicts: serde_json::Value = serde_json::from_slice(&run.out).unwrap();
-    let failed: Vec<_> = verdicts.as_array().unwrap().iter().filter(|verdict| verdict["status"] == "failed").collect();
+    let failed: Vec<_> =
+        verdicts.as_array().unwrap().iter().filter(|verdict| verdict["status"] == "failed").collect();
     assert!(failed.len() == 1 && failed[0]["file"] == "deep/f0.yaml", "{verdicts}");
     let run = sealops(&world, &["verify", "deep/plain.yaml"], "");
     assert!(run.code == 1 && run.err.contains("sops metadata not found"), "{}", run.err);

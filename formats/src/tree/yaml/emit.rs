@@ -3,8 +3,8 @@
 //! Comments wait in four slots (head, line, foot, tail) until the writer comes to a place for their kind; which place
 //! that is follows go-yaml's emitter step by step, because it shows in the bytes.
 
-use super::super::{Comment, EmitError, Entry, Item, Key, Layout, Map, Node, Scalar, Tree};
 use super::super::number::go_float;
+use super::super::{Comment, EmitError, Entry, Item, Key, Layout, Map, Node, Scalar, Tree};
 use super::chars::{is_break, width};
 use super::text::{chomping, double_quoted, is_breaks_only, is_multiline, needs_indent_hint, style_of};
 use super::token::Style;
@@ -632,7 +632,11 @@ impl<'a> Leaf<'a> {
     }
 
     fn of_bytes(bytes: &'a [u8]) -> Self {
-        if std::str::from_utf8(bytes).is_ok() { Self::Text(bytes) } else { Self::Binary(folded_base64(bytes)) }
+        if std::str::from_utf8(bytes).is_ok() {
+            Self::Text(bytes)
+        } else {
+            Self::Binary(folded_base64(bytes))
+        }
     }
 
     fn bytes(&self) -> &[u8] {

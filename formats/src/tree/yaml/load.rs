@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::super::{Comment, Entry, Item, Key, MAX_DEPTH, MAX_NODES, Map, Node as Value, ParseError, ParseProblem, Scalar};
+use super::super::{
+    Comment, Entry, Item, Key, MAX_DEPTH, MAX_NODES, Map, Node as Value, ParseError, ParseProblem, Scalar,
+};
 use super::comments::Lines;
 use super::node::{Document, Id, Kind, Nodes};
 use super::resolve::{self, Resolved};
@@ -44,7 +46,10 @@ impl<'n, 'a> Loader<'n, 'a> {
                 return Err(ParseError::new(node.mark, "YAML documents that are values are not supported"));
             }
             Kind::List(_) => {
-                return Err(ParseError::new(node.mark, "YAML documents that are sequences are not supported"));
+                return Err(ParseError::new(
+                    node.mark,
+                    "YAML documents that are sequences are not supported",
+                ));
             }
         }
         comments(&node.foot, false, &mut map.entries);
@@ -80,7 +85,8 @@ impl<'n, 'a> Loader<'n, 'a> {
         match &node.kind {
             Kind::Scalar(text, style) => {
                 if node.tag.is_none()
-                    && (*style != Style::Plain || matches!(resolve::resolve(text.bytes(), true), Resolved::Text))
+                    && (*style != Style::Plain
+                        || matches!(resolve::resolve(text.bytes(), true), Resolved::Text))
                 {
                     return Ok(Key::from_bytes(text.bytes()));
                 }
@@ -138,8 +144,7 @@ impl<'n, 'a> Loader<'n, 'a> {
     fn scalar(&self, id: Id) -> Scan<Option<Scalar>> {
         let node = &self.nodes[id];
         let Kind::Scalar(text, style) = &node.kind else { return Ok(None) };
-        resolve::value(text, *style, node.tag.as_deref())
-            .map_err(|_| fail(node.mark, ParseProblem::WrongTag))
+        resolve::value(text, *style, node.tag.as_deref()).map_err(|_| fail(node.mark, ParseProblem::WrongTag))
     }
 
     fn enter(&mut self, id: Id, depth: usize) -> Scan<()> {

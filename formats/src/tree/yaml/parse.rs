@@ -98,7 +98,9 @@ impl<'a> Parser<'a> {
             }
             self.take();
             match self.peek()? {
-                Next::Directive | Next::DocumentStart | Next::DocumentEnd | Next::StreamEnd => self.empty()?,
+                Next::Directive | Next::DocumentStart | Next::DocumentEnd | Next::StreamEnd => {
+                    self.empty()?
+                }
                 _ => self.node(true, false)?,
             }
         };
@@ -541,6 +543,9 @@ impl<'a> Parser<'a> {
     }
 
     fn fault(&self, problem: &'static str) -> ParseError {
-        self.scanner.queue.front().map_or_else(|| self.scanner.fault(problem), |token| ParseError::new(token.start, problem))
+        self.scanner
+            .queue
+            .front()
+            .map_or_else(|| self.scanner.fault(problem), |token| ParseError::new(token.start, problem))
     }
 }

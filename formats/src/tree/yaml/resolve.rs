@@ -180,7 +180,8 @@ fn fraction(text: &[u8]) -> Option<f64> {
     if !text.contains(&b'_') {
         return finite(text);
     }
-    let digit = |place: Option<usize>| place.and_then(|place| text.get(place)).is_some_and(u8::is_ascii_digit);
+    let digit =
+        |place: Option<usize>| place.and_then(|place| text.get(place)).is_some_and(u8::is_ascii_digit);
     let apart = |place: usize| digit(place.checked_sub(1)) && digit(Some(place + 1));
     let fits = (0..text.len()).filter(|place| text[*place] == b'_').all(apart);
     let plain: Vec<u8> = text.iter().copied().filter(|byte| *byte != b'_').collect();

@@ -85,7 +85,9 @@ impl<'a> Scanner<'a> {
     /// stays in the queue until that is known.
     fn look_ahead(&mut self) -> Scan<()> {
         loop {
-            if self.queue.len() > 2 || matches!(self.queue.back(), Some(Token { kind: TokenKind::StreamEnd, .. })) {
+            if self.queue.len() > 2
+                || matches!(self.queue.back(), Some(Token { kind: TokenKind::StreamEnd, .. }))
+            {
                 let Some(&(_, level)) = self.key_tokens.iter().find(|(token, _)| *token == self.taken) else {
                     break;
                 };
@@ -188,8 +190,8 @@ impl<'a> Scanner<'a> {
         match first {
             b'-' => !is_blank(self.byte(1)),
             b'?' | b':' => self.flow_level == 0 && !is_blank_or_end(self.text, self.position + 1),
-            b',' | b'[' | b']' | b'{' | b'}' | b'#' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\'' | b'"' | b'%'
-            | b'@' | b'`' => false,
+            b',' | b'[' | b']' | b'{' | b'}' | b'#' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\'' | b'"'
+            | b'%' | b'@' | b'`' => false,
             _ => !is_blank_or_end(self.text, self.position),
         }
     }

@@ -75,8 +75,24 @@ impl<'a> Scanner<'a> {
                 byte if is_word(byte)
                     || matches!(
                         byte,
-                        b';' | b'/' | b'?' | b':' | b'@' | b'&' | b'=' | b'+' | b'$' | b',' | b'.' | b'!' | b'~'
-                            | b'*' | b'\'' | b'(' | b')' | b'[' | b']'
+                        b';' | b'/'
+                            | b'?'
+                            | b':'
+                            | b'@'
+                            | b'&'
+                            | b'='
+                            | b'+'
+                            | b'$'
+                            | b','
+                            | b'.'
+                            | b'!'
+                            | b'~'
+                            | b'*'
+                            | b'\''
+                            | b'('
+                            | b')'
+                            | b'['
+                            | b']'
                     ) =>
                 {
                     uri.push(byte);
@@ -93,7 +109,8 @@ impl<'a> Scanner<'a> {
         let mut left = usize::MAX;
         while left > 0 {
             let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-            let (Some(high), Some(low), b'%') = (digit(self.byte(1)), digit(self.byte(2)), self.byte(0)) else {
+            let (Some(high), Some(low), b'%') = (digit(self.byte(1)), digit(self.byte(2)), self.byte(0))
+            else {
                 return Err(self.fault("a tag holds a broken escape"));
             };
             let octet = high * 16 + low;

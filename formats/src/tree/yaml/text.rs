@@ -43,8 +43,21 @@ pub(super) fn is_breaks_only(text: &[u8]) -> bool {
 fn was_boolean(text: &[u8]) -> bool {
     matches!(
         text,
-        b"y" | b"Y" | b"yes" | b"Yes" | b"YES" | b"on" | b"On" | b"ON" | b"n" | b"N" | b"no" | b"No" | b"NO"
-            | b"off" | b"Off" | b"OFF"
+        b"y" | b"Y"
+            | b"yes"
+            | b"Yes"
+            | b"YES"
+            | b"on"
+            | b"On"
+            | b"ON"
+            | b"n"
+            | b"N"
+            | b"no"
+            | b"No"
+            | b"NO"
+            | b"off"
+            | b"Off"
+            | b"OFF"
     )
 }
 
@@ -83,8 +96,8 @@ impl Looks {
         };
         let mut indicators = text.starts_with(b"---") || text.starts_with(b"...");
         indicators |= match first {
-            b'#' | b',' | b'[' | b']' | b'{' | b'}' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\'' | b'"' | b'%' | b'@'
-            | b'`' => true,
+            b'#' | b',' | b'[' | b']' | b'{' | b'}' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\'' | b'"'
+            | b'%' | b'@' | b'`' => true,
             b'?' | b':' | b'-' => text.len() == 1 || is_blank(text[1]),
             _ => false,
         };
