@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use sealops_testenv::Peers;
+use sealops_testenv::{Parts, Peers};
 use tempfile::TempDir;
 
 /// Where the programs are.
@@ -12,6 +12,10 @@ pub(crate) struct Programs {
     pub(crate) sealops: PathBuf,
     /// Our command line under the peer's name.
     pub(crate) as_kubeseal: PathBuf,
+    /// Our command line under the name `sops`.
+    pub(crate) as_sops: PathBuf,
+    /// The real sops.
+    pub(crate) sops: PathBuf,
     /// Our controller.
     pub(crate) controller: PathBuf,
     /// The launcher, see `src/launch/main.rs`.
@@ -36,9 +40,13 @@ impl Programs {
         let sealops = built(beside, "sealops")?;
         let as_kubeseal = folder.path().join("kubeseal");
         std::os::unix::fs::symlink(&sealops, &as_kubeseal)?;
+        let as_sops = folder.path().join("sops");
+        std::os::unix::fs::symlink(&sealops, &as_sops)?;
         Ok(Self {
             sealops,
             as_kubeseal,
+            as_sops,
+            sops: Parts::locate()?.path("sops")?.to_owned(),
             controller: built(beside, "sealops-controller")?,
             launch: built(beside, "bench-launch")?,
             template: built(beside, "bench-template")?,

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -58,8 +58,15 @@ fn stage(file: &NewFile<'_>, replaced: Option<Metadata>) -> io::Result<NamedTemp
         .prefix(".sealops-")
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder_of(&target_of(file)))?;
-    if let (Access::Public, Some(replaced)) = (file.access, replaced) {
-        temporary.as_file().set_permissions(replaced.permissions())?;
+    if let Some(replaced) = replaced {
+        // Root works on a user's files, too. Who may not give files away keeps what he writes.
+        let ours = temporary.as_file().metadata()?;
+        if (ours.uid(), ours.gid()) != (replaced.uid(), replaced.gid()) {
+            let _ = fchown(temporary.as_file(), Some(replaced.uid()), Some(replaced.gid()));
+        }
+        if file.access == Access::Public {
+            temporary.as_file().set_permissions(replaced.permissions())?;
+        }
     }
     temporary.write_all(file.content)?;
     temporary.as_file().sync_all()?;

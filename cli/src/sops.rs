@@ -48,7 +48,6 @@ pub(crate) mod code {
     pub(crate) const NO_KEY: u8 = 128;
     pub(crate) const UNCHANGED: u8 = 200;
     pub(crate) const EDITOR: u8 = 201;
-    pub(crate) const VERSION: u8 = 202;
     pub(crate) const ALREADY_ENCRYPTED: u8 = 203;
 }
 

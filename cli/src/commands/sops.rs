@@ -13,6 +13,7 @@ pub(super) mod verify;
 
 use std::cell::OnceCell;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use sealops_crypto::sops::{KeyKind, SelectorKind};
 use sealops_formats::tree::Format;
@@ -46,6 +47,18 @@ pub(super) struct Common {
     /// Key types to try, in this order, separated by commas
     #[arg(long, value_name = "TYPES", env = "SOPS_DECRYPTION_ORDER")]
     decryption_order: Option<String>,
+    #[arg(skip)]
+    keyring: SharedKeyring,
+}
+
+/// One for all files of a command: a passphrase is asked for once.
+#[derive(Clone, Default)]
+struct SharedKeyring(Arc<OnceLock<Arc<Keyring>>>);
+
+impl std::fmt::Debug for SharedKeyring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SharedKeyring")
+    }
 }
 
 fn format(text: &str) -> Result<Format, String> {
@@ -59,7 +72,9 @@ impl Common {
             config: self.config.clone(),
             indent: self.indent,
             order: read_order(self.decryption_order.as_deref().unwrap_or_default())?,
-            keyring: Keyring::new(vec![local_keys::local()]),
+            keyring: Arc::clone(
+                self.keyring.0.get_or_init(|| Arc::new(Keyring::new(vec![local_keys::local()]))),
+            ),
             near: OnceCell::new(),
         })
     }
@@ -193,4 +208,3 @@ impl Destination {
         }
     }
 }
-

@@ -23,8 +23,13 @@ const COMPLETE: &str = "--generate-bash-completion";
 /// `No help topic`.
 const NO_TOPIC: u8 = 3;
 
-static HELP_COMMAND: Command =
-    Command { name: "help", usage: "list the commands, or explain one", arguments: "[command]", flags: &[], commands: &[] };
+static HELP_COMMAND: Command = Command {
+    name: "help",
+    usage: "list the commands, or explain one",
+    arguments: "[command]",
+    flags: &[],
+    commands: &[],
+};
 
 /// How a run ends: with a text and SOPS's exit code, or with a line that is no use.
 enum Failure {
@@ -69,7 +74,12 @@ fn dispatch(mut words: Vec<String>) -> Result<(), Failure> {
     if complete {
         let group = command.filter(|command| !command.commands.is_empty());
         let text = match group {
-            Some(group) => group.commands.iter().map(|command| format!("{}\n", command.name)).chain(["help\nh\n".to_owned()]).collect(),
+            Some(group) => group
+                .commands
+                .iter()
+                .map(|command| format!("{}\n", command.name))
+                .chain(["help\nh\n".to_owned()])
+                .collect(),
             None => urfave::completions(&APP, command, &words),
         };
         return print(&text);
@@ -93,9 +103,13 @@ fn dispatch(mut words: Vec<String>) -> Result<(), Failure> {
         return print(&format!("sops {SOPS_VERSION}\n"));
     }
     match (global.rest.split_first(), command) {
-        (Some((_, rest)), Some(command)) if command.commands.is_empty() => run_command("sops", command, &global, rest),
+        (Some((_, rest)), Some(command)) if command.commands.is_empty() => {
+            run_command("sops", command, &global, rest)
+        }
         (Some((_, rest)), Some(group)) => run_group(group, &global, rest),
-        (Some((name, rest)), None) if is_help(name) => help(APP.commands, "sops", rest, || urfave::app_help(&APP)),
+        (Some((name, rest)), None) if is_help(name) => {
+            help(APP.commands, "sops", rest, || urfave::app_help(&APP))
+        }
         _ => legacy::run(&global),
     }
 }
@@ -144,7 +158,8 @@ fn no_topic(name: &str) -> Failure {
 fn run_group(group: &'static Command, global: &Parsed, arguments: &[String]) -> Result<(), Failure> {
     let text = || urfave::group_help("sops", group);
     let (parsed, error) = Parsed::read([&HELP].into_iter(), arguments);
-    if let Some(ParseError::Usage(error) | ParseError::TwoForms(error) | ParseError::Variable(error)) = error {
+    if let Some(ParseError::Usage(error) | ParseError::TwoForms(error) | ParseError::Variable(error)) = error
+    {
         print(&format!("Incorrect Usage. {error}\n\n{}", text()))?;
         return Err(Failure::Fatal(error));
     }
@@ -155,12 +170,19 @@ fn run_group(group: &'static Command, global: &Parsed, arguments: &[String]) -> 
     let Some((name, rest)) = parsed.rest.split_first() else { return print(&text()) };
     match find(group.commands, name) {
         Some(command) => run_command(&path, command, global, rest),
-        None if is_help(name) => help(group.commands, &path, rest, text),
+        None if is_help(name) => {
+            help(group.commands, &path, rest, || urfave::group_as_app_help(&path, group, SOPS_VERSION))
+        }
         None => Err(no_topic(name)),
     }
 }
 
-fn run_command(path: &str, command: &'static Command, global: &Parsed, arguments: &[String]) -> Result<(), Failure> {
+fn run_command(
+    path: &str,
+    command: &'static Command,
+    global: &Parsed,
+    arguments: &[String],
+) -> Result<(), Failure> {
     let flags = command.flags.iter().copied().flatten().chain([&HELP]);
     let (local, error) = Parsed::read_reordered(flags, arguments);
     if let Some(ParseError::Usage(text) | ParseError::TwoForms(text) | ParseError::Variable(text)) = error {

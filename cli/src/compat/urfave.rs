@@ -13,7 +13,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-pub(super) use help::{app_help, command_help, completions, group_help};
+pub(super) use help::{app_help, command_help, completions, group_as_app_help, group_help};
 pub(super) use parse::{ParseError, Parsed};
 
 /// The program, with its global flags.

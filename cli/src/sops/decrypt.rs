@@ -50,7 +50,9 @@ pub(crate) fn read_extract(text: &str) -> Result<Option<ValuePath>, CommandError
     if text.is_empty() {
         return Ok(None);
     }
-    let wrong = |error: String| CommandError::code(code::EXTRACT_PATH, format!("error parsing --extract path: {error}"));
+    let wrong = |error: String| {
+        CommandError::code(code::EXTRACT_PATH, format!("error parsing --extract path: {error}"))
+    };
     read_path(text).map(Some).map_err(wrong)
 }
 

@@ -67,7 +67,9 @@ pub(crate) fn run(session: &Session, edition: &Edition) -> Result<(), CommandErr
         session.warn("no folder in memory is to be had (XDG_RUNTIME_DIR, /dev/shm): the text is on a disk while you edit");
     }
     let name = edition.path.file_name().unwrap_or_default();
-    let file = place.write(name, attempt.shown().expose()).map_err(|error| cannot("create temporary file", &error))?;
+    let file = place
+        .write(name, attempt.shown().expose())
+        .map_err(|error| cannot("create temporary file", &error))?;
     let rescue = Rescue::new(&edition.path, attempt.key(), attempt.groups());
     let desk = Arc::new(Mutex::new(Desk {
         place,
@@ -96,7 +98,12 @@ fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
     desk.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn edit(session: &Session, edition: &Edition, attempt: &Attempt, desk: &Mutex<Desk>) -> Result<(), CommandError> {
+fn edit(
+    session: &Session,
+    edition: &Edition,
+    attempt: &Attempt,
+    desk: &Mutex<Desk>,
+) -> Result<(), CommandError> {
     let failed = |error: String| CommandError::code(code::EDITOR, format!("Could not run editor: {error}"));
     let editor = Editor::from_environment().map_err(failed)?;
     let file = lock(desk).file.clone();
@@ -111,9 +118,9 @@ fn edit(session: &Session, edition: &Edition, attempt: &Attempt, desk: &Mutex<De
         if edited.ct_eq(&desk.shown) {
             return Err(CommandError::code(code::UNCHANGED, "File has not changed, exiting."));
         }
-        let written = attempt.seal(session, &edited).and_then(|text| {
-            Output::InPlace(edition.path.clone()).write(text.expose(), Content::Encrypted)
-        });
+        let written = attempt
+            .seal(session, &edited)
+            .and_then(|text| Output::InPlace(edition.path.clone()).write(text.expose(), Content::Encrypted));
         let Err(error) = written else {
             desk.written = true;
             return Ok(());
@@ -144,8 +151,9 @@ fn somebody_presses_enter() -> bool {
 impl Desk {
     /// Reads what the editor has left.
     fn edited(&self) -> Result<Plaintext, CommandError> {
-        files::read(&self.file, MAX_BYTES)
-            .map_err(|error| CommandError::code(code::READ, format!("Could not read edited file: {}", error.error)))
+        files::read(&self.file, MAX_BYTES).map_err(|error| {
+            CommandError::code(code::READ, format!("Could not read edited file: {}", error.error))
+        })
     }
 
     /// Saves an edit that has not become the file; says where.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use sealops_crypto::random::SystemRandom;
 use sealops_crypto::sops::{
-    ClearFile, ClearFileError, DataKey, EncryptError, EncryptionSettings, KeyGroups, KeyKind, Selector, SelectorKind,
-    TooManySelectors, Warning, WrapError,
+    ClearFile, ClearFileError, DataKey, EncryptError, EncryptionSettings, KeyGroups, KeyKind, Selector,
+    SelectorKind, TooManySelectors, Warning, WrapError,
 };
 use sealops_formats::Plaintext;
 use sealops_formats::tree::{self, Format, Tree, has_metadata};
@@ -95,7 +95,12 @@ pub(crate) fn parse_plain(text: &Plaintext, input: Format) -> Result<Tree, Comma
 }
 
 /// Completes a choice by the creation rule: flags win, and keys from flags replace the rule's.
-pub(crate) fn plan(session: &Session, choice: &Choice, name: &Path, input: Format) -> Result<Plan, CommandError> {
+pub(crate) fn plan(
+    session: &Session,
+    choice: &Choice,
+    name: &Path,
+    input: Format,
+) -> Result<Plan, CommandError> {
     let rule = session.rule_for(name, &choice.rule_context)?;
     let mut selectors: Vec<(SelectorKind, String)> =
         choice.selectors.iter().filter(|(_, text)| !text.is_empty()).cloned().collect();
@@ -118,10 +123,15 @@ pub(crate) fn plan(session: &Session, choice: &Choice, name: &Path, input: Forma
         [(kind, text)] => Some(Selector::new(*kind, text.clone()).map_err(|error| {
             CommandError::code(code::CONFLICT, format!("{} is no valid expression: {error}", kind.field()))
         })?),
-        _ => return Err(CommandError::code(code::CONFLICT, format!("Error: {}", lower_first(TooManySelectors)))),
+        _ => {
+            return Err(CommandError::code(
+                code::CONFLICT,
+                format!("Error: {}", lower_first(TooManySelectors)),
+            ));
+        }
     };
-    let mac_only_encrypted =
-        input != Format::Binary && (choice.mac_only_encrypted || rule.as_ref().is_some_and(|rule| rule.settings.mac_only_encrypted));
+    let mac_only_encrypted = input != Format::Binary
+        && (choice.mac_only_encrypted || rule.as_ref().is_some_and(|rule| rule.settings.mac_only_encrypted));
     let threshold = usize::try_from(choice.threshold).unwrap_or_default();
     let keys = choice.keys.read(&FLAG_ORDER)?;
     let mut groups = match rule {

@@ -143,7 +143,8 @@ fn make_pipe(path: &Path, content: &Arc<Plaintext>) -> Result<PathBuf, CommandEr
     let target = path.clone();
     thread::spawn(move || {
         // A reader that goes away early has what it wanted.
-        let _ = OpenOptions::new().write(true).open(target).and_then(|mut pipe| pipe.write_all(content.expose()));
+        let _ =
+            OpenOptions::new().write(true).open(target).and_then(|mut pipe| pipe.write_all(content.expose()));
     });
     Ok(path)
 }
@@ -169,7 +170,9 @@ fn run(mut command: Command, background: bool) -> Result<(), CommandError> {
     }
     Err(match (status.code(), status.signal()) {
         (Some(code), _) => CommandError::code(u8::try_from(code).unwrap_or(1), format!("exit status {code}")),
-        (None, signal) => CommandError::code(255, format!("signal: {}", signal_name(signal.unwrap_or_default()))),
+        (None, signal) => {
+            CommandError::code(255, format!("signal: {}", signal_name(signal.unwrap_or_default())))
+        }
     })
 }
 
@@ -225,4 +228,3 @@ fn set_identity(command: &mut Command, user: Option<&User>) {
         command.env("HOME", &user.dir).env("USER", &user.name).env("LOGNAME", &user.name);
     }
 }
-

@@ -39,7 +39,9 @@ pub(crate) fn add(session: &Session, change: &GroupChange, keys: Vec<MasterKey>)
 
 /// Deletes a group, counted from 0.
 pub(crate) fn delete(session: &Session, change: &GroupChange, index: usize) -> Result<(), CommandError> {
-    rewrap(session, change, |groups| groups.without_group(index, change.threshold).map_err(CommandError::input))
+    rewrap(session, change, |groups| {
+        groups.without_group(index, change.threshold).map_err(CommandError::input)
+    })
 }
 
 fn rewrap(
@@ -49,13 +51,15 @@ fn rewrap(
 ) -> Result<(), CommandError> {
     let (input, output) = change.types.of(&change.path);
     let file = open::load(&Source::File(change.path.clone()), input)?;
-    let key = session.keyring.recover(&file, &session.order).map_err(|error| {
-        CommandError::code(code::GENERIC, words::recovery(&error))
-    })?;
+    let key = session
+        .keyring
+        .recover(&file, &session.order)
+        .map_err(|error| CommandError::code(code::GENERIC, words::recovery(&error)))?;
     let groups = target(file.metadata().key_groups.clone())?;
-    let groups = session.keyring.wrap(&key, groups, &session.now()?).map_err(|error| {
-        CommandError::input(format!("error updating one or more master keys: [{error}]"))
-    })?;
+    let groups = session
+        .keyring
+        .wrap(&key, groups, &session.now()?)
+        .map_err(|error| CommandError::input(format!("error updating one or more master keys: [{error}]")))?;
     let text = open::encrypted_text(session, file.rewrap(groups), output, Some(&change.path))?;
     change.output.write(text.expose(), Content::Encrypted)
 }

@@ -5,13 +5,14 @@
 
 use sealops_crypto::random::SystemRandom;
 use sealops_crypto::sops::{
-    DataKey, DataKeyWrapping, EncryptedFile, KeyGroups, KeyKind, KeyPart, MasterKey, RecoveryError, Timestamp, WrapError,
+    DataKey, DataKeyWrapping, EncryptedFile, KeyGroups, KeyKind, KeyPart, MasterKey, RecoveryError,
+    Timestamp, WrapError,
 };
 
 use super::threads;
 
 /// Wraps and unwraps parts of data keys.
-pub(crate) trait KeyAccess: Sync {
+pub(crate) trait KeyAccess: Send + Sync {
     /// Encrypts a part.
     ///
     /// # Errors
@@ -58,10 +59,18 @@ impl Keyring {
     ///
     /// # Errors
     /// Returns what is wrong with the groups, or every key that failed.
-    pub(crate) fn wrap(&self, key: &DataKey, groups: KeyGroups, now: &Timestamp) -> Result<KeyGroups, WrapError> {
+    pub(crate) fn wrap(
+        &self,
+        key: &DataKey,
+        groups: KeyGroups,
+        now: &Timestamp,
+    ) -> Result<KeyGroups, WrapError> {
         let mut wrapping = DataKeyWrapping::new(key, groups, &mut SystemRandom)?;
         let results = threads::map(&wrapping.tasks(), |task| {
             let mut reasons = Vec::new();
+            if self.services.is_empty() {
+                reasons.push("no key services provided, cannot update master keys".to_owned());
+            }
             let wrapped = self.services.iter().find_map(|service| {
                 service.wrap(task.key, task.part).map_err(|reason| reasons.push(reason)).ok()
             });

@@ -27,11 +27,15 @@ impl Source {
     /// Fails where it cannot be read, or is too large.
     pub(crate) fn read(&self) -> Result<Plaintext, CommandError> {
         match self {
-            Self::File(path) => files::read(path, MAX_BYTES)
-                .map_err(|error| CommandError::code(code::READ, format!("Error reading file: {}", error.error))),
+            Self::File(path) => files::read(path, MAX_BYTES).map_err(|error| {
+                CommandError::code(code::READ, format!("Error reading file: {}", error.error))
+            }),
             Self::Stdin => files::read_from(io::stdin().lock(), MAX_BYTES)
                 .map_err(|error| {
-                    CommandError::code(code::READ, format!("Error reading from stdin: {}", files::io_text(&error)))
+                    CommandError::code(
+                        code::READ,
+                        format!("Error reading from stdin: {}", files::io_text(&error)),
+                    )
                 })?
                 .ok_or_else(|| files::too_large("stdin", MAX_BYTES)),
         }
@@ -48,8 +52,11 @@ pub(crate) fn load(source: &Source, format: Format) -> Result<EncryptedFile, Com
 
 /// As [`load`], of a text.
 pub(crate) fn parse(text: &Plaintext, format: Format) -> Result<EncryptedFile, CommandError> {
-    let tree = tree::parse(format.envelope(), text.expose())
-        .map_err(|error| CommandError::input(format!("Error unmarshalling input {}: {error}", format.envelope().name())))?;
+    let tree = tree::parse(format.envelope(), text.expose()).map_err(|error| match format {
+        Format::Yaml => CommandError::input(format!("Error unmarshaling input YAML: {error}")),
+        Format::Dotenv => CommandError::input(error),
+        _ => CommandError::input(format!("Could not unmarshal input data: {error}")),
+    })?;
     EncryptedFile::new(tree, format).map_err(metadata_error)
 }
 
@@ -64,16 +71,21 @@ fn metadata_error(problem: MetadataProblem) -> CommandError {
 /// # Errors
 /// Returns how every key failed.
 pub(crate) fn recover(session: &Session, file: &EncryptedFile) -> Result<DataKey, CommandError> {
-    session.keyring.recover(file, &session.order).map_err(|error| {
-        CommandError::code(code::NO_KEY, words::recovery(&error))
-    })
+    session
+        .keyring
+        .recover(file, &session.order)
+        .map_err(|error| CommandError::code(code::NO_KEY, words::recovery(&error)))
 }
 
 /// Decrypts a file and checks its MAC, unless that is not wanted.
 ///
 /// # Errors
 /// Returns which key, value or check failed.
-pub(crate) fn open(session: &Session, file: EncryptedFile, ignore_mac: bool) -> Result<OpenFile, CommandError> {
+pub(crate) fn open(
+    session: &Session,
+    file: EncryptedFile,
+    ignore_mac: bool,
+) -> Result<OpenFile, CommandError> {
     let key = recover(session, &file)?;
     open_with(session, file, key, ignore_mac)
 }
@@ -96,12 +108,14 @@ fn open_with(
 pub(crate) fn open_error(error: &OpenError) -> CommandError {
     let hint = "--ignore-mac shows what is there, which anyone who can write the file may have put together";
     match error {
-        OpenError::Mac(MacError::Mismatch) => {
-            CommandError::code(code::MAC, "MAC mismatch. File has another MAC than its values: it was changed without the key")
-                .hint(hint)
-        }
+        OpenError::Mac(MacError::Mismatch) => CommandError::code(
+            code::MAC,
+            "MAC mismatch. File has another MAC than its values: it was changed without the key",
+        )
+        .hint(hint),
         OpenError::Mac(MacError::Missing) => {
-            CommandError::code(code::MAC, "MAC mismatch. File has no MAC, computed one is not shown").hint(hint)
+            CommandError::code(code::MAC, "MAC mismatch. File has no MAC, computed one is not shown")
+                .hint(hint)
         }
         OpenError::Mac(error) => CommandError::code(code::MAC, error).hint(hint),
         error => CommandError::code(code::DECRYPT, format!("Error decrypting tree: {error}")),
@@ -125,4 +139,3 @@ pub(crate) fn encrypted_text(
     let tree = file.into_tree_as(output).map_err(|error| wrong(&error))?;
     tree::emit(output.envelope(), &tree, &layout).map_err(|error| wrong(&error))
 }
-

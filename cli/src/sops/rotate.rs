@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use sealops_crypto::random::SystemRandom;
 use sealops_crypto::sops::{KeyKind, MasterKey};
 
+use super::encrypt;
 use super::open::{self, Source};
 use super::output::{Content, Output};
 use super::session::{KeyFlags, Session, Types};
 use super::threads::Threads;
-use super::encrypt;
 use crate::error::CommandError;
 
 /// Where flags put their keys (`getMasterKeys` of sops' main.go).

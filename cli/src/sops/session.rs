@@ -4,9 +4,13 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::env;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
-use sealops_crypto::sops::{Config, CreationRule, KeyKind, KeyTextError, MAX_CONFIG_BYTES, MasterKey, Timestamp};
+use sealops_crypto::sops::{
+    Config, CreationRule, KeyKind, KeyTextError, MAX_CONFIG_BYTES, MasterKey, Timestamp,
+};
 use sealops_formats::tree::{Format, Layout};
+use sealops_providers::local::LocalKeys;
 
 use super::keyring::Keyring;
 use super::{Front, code};
@@ -30,7 +34,7 @@ pub(crate) struct Session {
     pub(crate) indent: Option<i32>,
     /// Kinds of keys in the order in which they are tried.
     pub(crate) order: Vec<KeyKind>,
-    pub(crate) keyring: Keyring,
+    pub(crate) keyring: Arc<Keyring>,
     /// The configuration near the working folder, read once.
     pub(crate) near: OnceCell<Option<Found>>,
 }
@@ -143,7 +147,8 @@ impl Session {
     ) -> Result<Option<CreationRule>, CommandError> {
         let Some(found) = self.config_for(Some(file))? else { return Ok(None) };
         let (folder, name) = (folder_of(&absolute(&found.path)), absolute(file));
-        let rule = found.config.creation_rule(&folder.to_string_lossy(), &name.to_string_lossy(), kms_context);
+        let rule =
+            found.config.creation_rule(&folder.to_string_lossy(), &name.to_string_lossy(), kms_context);
         rule.map_err(|error| CommandError::input(config_text(&error)))
     }
 
@@ -214,7 +219,11 @@ impl KeyFlags {
         let mut keys = Vec::new();
         for kind in order {
             for text in self.keys.get(kind).into_iter().flatten() {
-                let found = (kind.spec().parse)(text).map_err(|error: KeyTextError| CommandError::input(error))?;
+                let found =
+                    (kind.spec().parse)(text).map_err(|error: KeyTextError| CommandError::input(error))?;
+                for key in &found {
+                    LocalKeys::check(key).map_err(CommandError::input)?;
+                }
                 keys.extend(found.into_iter().map(|key| key.with_kms_settings(&context, &self.aws_profile)));
             }
         }
@@ -260,9 +269,13 @@ mod tests {
 
     #[test]
     fn paths_are_tidied_without_following_links() {
-        for (path, tidied) in
-            [("a/./b", "a/b"), ("a/../b", "b"), ("../x", "../x"), ("./../../x", "../../x"), ("/a/../../b", "/b")]
-        {
+        for (path, tidied) in [
+            ("a/./b", "a/b"),
+            ("a/../b", "b"),
+            ("../x", "../x"),
+            ("./../../x", "../../x"),
+            ("/a/../../b", "/b"),
+        ] {
             assert_eq!(tidy(Path::new(path)), Path::new(tidied), "{path}");
         }
     }

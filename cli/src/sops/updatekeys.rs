@@ -64,10 +64,9 @@ impl Candidate {
             .keyring
             .recover(&self.file, &session.order)
             .map_err(|error| CommandError::code(code::NO_KEY, words::recovery(&error)))?;
-        let groups = session
-            .keyring
-            .wrap(&key, self.update.target, &session.now()?)
-            .map_err(|error| CommandError::input(format!("error updating one or more master keys: [{error}]")))?;
+        let groups = session.keyring.wrap(&key, self.update.target, &session.now()?).map_err(|error| {
+            CommandError::input(format!("error updating one or more master keys: [{error}]"))
+        })?;
         let text = open::encrypted_text(session, self.file.rewrap(groups), self.format, Some(&self.path))?;
         Output::InPlace(self.path).write(text.expose(), Content::Encrypted)
     }
@@ -75,7 +74,9 @@ impl Candidate {
 
 /// Shows what changes, in sops' lines. `colour` paints what comes and goes.
 pub(crate) fn describe(update: &KeyUpdate, colour: bool) -> String {
-    let paint = |code: &str, text: String| if colour { format!("\x1b[{code}m{text}\x1b[0m\n") } else { format!("{text}\n") };
+    let paint = |code: &str, text: String| {
+        if colour { format!("\x1b[{code}m{text}\x1b[0m\n") } else { format!("{text}\n") }
+    };
     let (before, after) = (update.threshold_before, update.threshold_after);
     let mut text = String::new();
     if before > 0 && before == after {

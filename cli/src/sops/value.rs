@@ -65,7 +65,9 @@ pub(crate) fn unset(session: &Session, change: &Change) -> Result<Done, CommandE
         Ok(()) => seal(session, change, opened, output, true),
         Err(PathError::NoSuchKey(_) | PathError::OutOfBounds(_)) if change.idempotent => Ok(Done::Unchanged),
         Err(PathError::NoSuchKey(key)) => Err(CommandError::input(format!("Key not found: {key}"))),
-        Err(PathError::OutOfBounds(index)) => Err(CommandError::input(format!("Index {index} out of bounds"))),
+        Err(PathError::OutOfBounds(index)) => {
+            Err(CommandError::input(format!("Index {index} out of bounds")))
+        }
         Err(error) => Err(CommandError::input(error)),
     }
 }

@@ -101,8 +101,11 @@ pub(crate) fn verify(session: &Session, path: &Path, named: bool, types: &Types)
         }
         Err(error) => return Some(verdict(Status::Failed, Some(error), Vec::new())),
     };
-    let mut warnings: Vec<String> =
-        file.metadata().unknown_fields().map(|name| format!("the metadata has an unknown field {name:?}")).collect();
+    let mut warnings: Vec<String> = file
+        .metadata()
+        .unknown_fields()
+        .map(|name| format!("the metadata has an unknown field {name:?}"))
+        .collect();
     let opened = open::recover(session, &file)
         .and_then(|key| file.open(key, &Threads).map_err(|error| open::open_error(&error)));
     Some(match opened {
@@ -126,11 +129,11 @@ fn looks_encrypted(text: &[u8]) -> bool {
 
 /// Returns the exit code: that of the failures where they have one in common.
 pub(crate) fn exit_code(verdicts: &[Verdict]) -> u8 {
-    let mut codes = verdicts.iter().filter(|verdict| verdict.status != Status::Ok).map(|verdict| verdict.code);
+    let mut codes =
+        verdicts.iter().filter(|verdict| verdict.status != Status::Ok).map(|verdict| verdict.code);
     let Some(first) = codes.next() else { return 0 };
     if codes.all(|code| code == first) { first } else { code::GENERIC }
 }
-
 
 impl Verdict {
     /// Makes warnings failures.

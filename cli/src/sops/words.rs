@@ -13,8 +13,7 @@ pub(crate) fn already_encrypted() -> String {
                entries starting with 'sops_': this is where the metadata of an encrypted file stands, so the file is \
                encrypted already, or cannot be.";
     let plain = "If this is an unencrypted file, rename the entry.";
-    let encrypted =
-        "If this is an encrypted file and you want to edit it, use the editor mode, for example: `sops edit my_file.yaml`";
+    let encrypted = "If this is an encrypted file and you want to edit it, use the editor mode, for example: `sops edit my_file.yaml`";
     [why, plain, encrypted].map(|text| wrap(text, WIDTH)).join("\n\n")
 }
 
@@ -23,7 +22,8 @@ pub(crate) const NO_DOCUMENT: &str = "File cannot be completely empty, it must c
 /// Lists every group, every key in it, and why it did not help.
 pub(crate) fn recovery(error: &RecoveryError) -> String {
     let RecoveryError::NotEnoughKeys { threshold, results, .. } = error else { return error.to_string() };
-    let groups: Vec<String> = results.iter().enumerate().map(|(index, result)| group(index, result)).collect();
+    let groups: Vec<String> =
+        results.iter().enumerate().map(|(index, result)| group(index, result)).collect();
     let trailer = if *threshold == 0 {
         "Recovery failed because no master key was able to decrypt the file: at least one key has to be successful."
             .to_owned()
@@ -92,10 +92,14 @@ pub(crate) fn warning(warning: &Warning) -> Option<String> {
         }
         Warning::SelectorMatchedNothing { field, .. } => format!("{field} matches nothing"),
         Warning::PlainComment { path } => {
-            format!("a comment under {path:?} should be encrypted and is not: an old file, or somebody has put it there")
+            format!(
+                "a comment under {path:?} should be encrypted and is not: an old file, or somebody has put it there"
+            )
         }
         Warning::TrailingText { path } => format!("{path}: there is text behind the encrypted value"),
-        Warning::BrokenSelector => "the selector in the file is no valid expression and matches nothing".to_owned(),
+        Warning::BrokenSelector => {
+            "the selector in the file is no valid expression and matches nothing".to_owned()
+        }
         // Said where the flag is known.
         Warning::IgnoredForBinary | Warning::MacIgnored => return None,
         _ => return None,

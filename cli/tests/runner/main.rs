@@ -11,6 +11,7 @@ mod canary;
 mod kubeseal;
 mod kubeseal_table;
 mod live;
+mod oracle;
 mod resealing;
 mod sandbox;
 mod seal;

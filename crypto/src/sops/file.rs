@@ -405,7 +405,10 @@ impl OpenFile {
     ///
     /// # Errors
     /// Fails where the data itself has a key of the metadata.
-    pub fn into_tree_with_metadata(self, format: Format) -> Result<Tree, sealops_formats::tree::MetadataError> {
+    pub fn into_tree_with_metadata(
+        self,
+        format: Format,
+    ) -> Result<Tree, sealops_formats::tree::MetadataError> {
         join_metadata(format, self.tree, &self.metadata.to_map())
     }
 

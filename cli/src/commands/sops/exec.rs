@@ -66,7 +66,12 @@ pub(in crate::commands) fn env(args: &EnvArgs) -> Result<(), CommandError> {
         let file = open::load(&Source::File(path.clone()), format)?;
         all.extend(variables(open::open(&session, file, false)?.into_tree())?);
     }
-    exec::with_environment(&start(&args.command, args.user.as_deref()), args.pristine, args.same_process, &all)
+    exec::with_environment(
+        &start(&args.command, args.user.as_deref()),
+        args.pristine,
+        args.same_process,
+        &all,
+    )
 }
 
 pub(in crate::commands) fn file(args: &FileArgs) -> Result<(), CommandError> {

@@ -33,7 +33,8 @@ pub(in crate::commands) struct Args {
 
 fn key(text: &str) -> Result<(KeyKind, String), String> {
     let names = || KeyKind::ALL.map(|kind| kind.spec().flag).join(", ");
-    let (name, keys) = text.split_once('=').ok_or_else(|| format!("give TYPE=KEYS; the types are {}", names()))?;
+    let (name, keys) =
+        text.split_once('=').ok_or_else(|| format!("give TYPE=KEYS; the types are {}", names()))?;
     let kind = KeyKind::ALL.into_iter().find(|kind| kind.spec().flag == name);
     Ok((kind.ok_or_else(|| format!("the types are {}", names()))?, keys.to_owned()))
 }

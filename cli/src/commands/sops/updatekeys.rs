@@ -53,7 +53,8 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
         }
     }
     let count = |status| reports.iter().filter(|report| report.status == status).count();
-    let (updated, same, due, failed) = (count("updated"), count("up to date"), count("out of date"), count("failed"));
+    let (updated, same, due, failed) =
+        (count("updated"), count("up to date"), count("out of date"), count("failed"));
     let summary = format!("{updated} updated, {same} up to date, {due} out of date, {failed} failed");
     if reports.iter().any(|report| report.status == "updated" && !report.removed.is_empty()) {
         ui::warn("whoever held a removed key still knows the data key: `sealops rotate -i` makes a new one");
@@ -67,8 +68,13 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
 }
 
 fn report(args: &Args, path: &Path) -> Report {
-    let mut report =
-        Report { file: path.display().to_string(), status: "failed", added: Vec::new(), removed: Vec::new(), problem: None };
+    let mut report = Report {
+        file: path.display().to_string(),
+        status: "failed",
+        added: Vec::new(),
+        removed: Vec::new(),
+        problem: None,
+    };
     match update(args, path, &mut report) {
         Ok(status) => report.status = status,
         Err(error) => report.problem = Some(error.error),

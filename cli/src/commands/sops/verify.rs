@@ -59,7 +59,9 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     let bad = verdicts.iter().filter(|verdict| verdict.status != Status::Ok).count();
     let summary = format!("{} files verified, {bad} failed", verdicts.len());
     match verify::exit_code(&verdicts) {
-        0 if verdicts.is_empty() => Err(CommandError::code(code::GENERIC, "there is no encrypted file to verify")),
+        0 if verdicts.is_empty() => {
+            Err(CommandError::code(code::GENERIC, "there is no encrypted file to verify"))
+        }
         0 => {
             ui::note(&summary);
             Ok(())

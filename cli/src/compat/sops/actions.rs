@@ -45,19 +45,22 @@ pub(super) fn run(name: &str, global: &Parsed, local: &Parsed) -> Result<(), Com
         "filestatus" => file_status(global, local),
         "exec-env" => exec_env(global, local),
         "exec-file" => exec_file(global, local),
-        _ => Err(CommandError::input(format!("sops {name} is not part of this version yet: it comes with the cloud providers"))),
+        _ => Err(CommandError::input(format!(
+            "sops {name} is not part of this version yet: it comes with the cloud providers"
+        ))),
     }
 }
 
 /// Makes the session of a command; the key services and the order are the command's own flags.
 pub(super) fn session(global: &Parsed, local: &Parsed) -> Result<Session, CommandError> {
-    let indent = global.is_given("indent").then(|| i32::try_from(global.number("indent")).unwrap_or(i32::MIN));
+    let indent =
+        global.is_given("indent").then(|| i32::try_from(global.number("indent")).unwrap_or(i32::MIN));
     let session = Session {
         front: Front::Sops,
         config: global.non_empty("config").map(PathBuf::from),
         indent,
         order: Vec::new(),
-        keyring: keyring(local),
+        keyring: Arc::new(keyring(local)),
         near: OnceCell::new(),
     };
     Ok(session)
@@ -152,9 +155,9 @@ pub(super) fn key_flags(local: &Parsed, prefix: &str) -> KeyFlags {
 }
 
 pub(super) fn choice(global: &Parsed, local: &Parsed) -> Choice {
-    let selectors = SelectorKind::ALL.into_iter().map(|kind| {
-        (kind, local.text(&kind.field().replace('_', "-")).to_owned())
-    });
+    let selectors = SelectorKind::ALL
+        .into_iter()
+        .map(|kind| (kind, local.text(&kind.field().replace('_', "-")).to_owned()));
     Choice {
         keys: key_flags(local, ""),
         selectors: selectors.collect(),
@@ -195,7 +198,10 @@ fn encrypt(global: &Parsed, local: &Parsed) -> Result<(), CommandError> {
 fn decrypt(global: &Parsed, local: &Parsed) -> Result<(), CommandError> {
     let mut session = session(global, local)?;
     if local.rest.is_empty() && local.is_on("in-place") {
-        return Err(CommandError::code(code::CONFLICT, "Error: cannot use --in-place when reading from stdin"));
+        return Err(CommandError::code(
+            code::CONFLICT,
+            "Error: cannot use --in-place when reading from stdin",
+        ));
     }
     let (source, path) = source(&session, local)?;
     let name = name_of(local, &path);
@@ -283,13 +289,17 @@ fn set(global: &Parsed, local: &Parsed) -> Result<(), CommandError> {
             );
         }
         (false, _) => {
-            return wrong("Error: no file specified, or index and value are missing. Need precisely 3 positional arguments.");
+            return wrong(
+                "Error: no file specified, or index and value are missing. Need precisely 3 positional arguments.",
+            );
         }
     }
     let (mut session, mut change) = change(global, local, "set")?;
     let text = match local.rest.get(2) {
         None => Source::Stdin.read()?,
-        Some(path) if from_file => Source::File(path.into()).read().map_err(|error| CommandError::input(error.error))?,
+        Some(path) if from_file => {
+            Source::File(path.into()).read().map_err(|error| CommandError::input(error.error))?
+        }
         Some(text) => Plaintext::from(text.as_str()),
     };
     let value = value::read_value(&text)?;
@@ -356,7 +366,9 @@ fn update_one(session: &Session, local: &Parsed, path: &Path) -> Result<(), Comm
         ui::plain(&format!("{} {time} {text}", day.replace('-', "/")));
     };
     let name = path.display();
-    let candidate = updatekeys::prepare(session, path, types(local).input, |_| say(format!("Syncing keys for file {name}")))?;
+    let candidate = updatekeys::prepare(session, path, types(local).input, |_| {
+        say(format!("Syncing keys for file {name}"))
+    })?;
     if !candidate.update.changes() {
         say(format!("File {name} already up to date"));
         return Ok(());
@@ -382,7 +394,9 @@ fn confirmed() -> Result<bool, CommandError> {
         ui::data(b"Is this okay? (y/n):")?;
         let _ = io::stdout().flush();
         let mut line = String::new();
-        let read = io::stdin().read_line(&mut line).map_err(|error| CommandError::input(crate::files::io_text(&error)))?;
+        let read = io::stdin()
+            .read_line(&mut line)
+            .map_err(|error| CommandError::input(crate::files::io_text(&error)))?;
         let mut words = line.split_whitespace();
         match (words.next(), words.next()) {
             (Some("y"), None) => return Ok(true),
@@ -401,8 +415,7 @@ fn group_change(global: &Parsed, local: &Parsed) -> Result<(Session, GroupChange
     let path = PathBuf::from(local.text("file"));
     session.config_for(Some(&path))?;
     let threshold = usize::try_from(local.number("shamir-secret-sharing-threshold")).ok();
-    let output =
-        if local.is_on("in-place") { Output::InPlace(path.clone()) } else { Output::Stdout };
+    let output = if local.is_on("in-place") { Output::InPlace(path.clone()) } else { Output::Stdout };
     let change = GroupChange { path, types: Types::default(), threshold, output };
     Ok((session, change))
 }
@@ -424,9 +437,9 @@ fn delete_group(global: &Parsed, local: &Parsed) -> Result<(), CommandError> {
     let [index] = local.rest.as_slice() else {
         return Err(CommandError::input("error: exactly one positional argument (index) required"));
     };
-    let index = index.parse().map_err(|_| {
-        CommandError::input("failed to parse [index] argument: it is no number from 0 on")
-    })?;
+    let index = index
+        .parse()
+        .map_err(|_| CommandError::input("failed to parse [index] argument: it is no number from 0 on"))?;
     let (session, change) = group_change(global, local)?;
     groups::delete(&session, &change, index)
 }
@@ -460,7 +473,9 @@ fn exec_env(global: &Parsed, local: &Parsed) -> Result<(), CommandError> {
     let (session, path, start) = execution(global, local)?;
     let same_process = local.is_on("same-process");
     if start.background {
-        session.warn("exec-env's --background option is deprecated and will be removed in a future version of sops");
+        session.warn(
+            "exec-env's --background option is deprecated and will be removed in a future version of sops",
+        );
         if same_process {
             let text = "Error: The --same-process flag cannot be used with --background";
             return Err(CommandError::code(code::CONFLICT, text));
@@ -486,7 +501,9 @@ pub(crate) fn variables(tree: Tree) -> Result<Vec<(String, Plaintext)>, CommandE
         };
         let value = match value {
             Node::Map(_) | Node::Seq(_) => {
-                return Err(CommandError::input(format!("cannot use complex value in environment; offending key {shown}")));
+                return Err(CommandError::input(format!(
+                    "cannot use complex value in environment; offending key {shown}"
+                )));
             }
             _ if shown.contains('=') => {
                 return Err(CommandError::input(format!("cannot use keys with '=' in environment: {shown}")));
@@ -522,7 +539,9 @@ fn exec_file(global: &Parsed, local: &Parsed) -> Result<(), CommandError> {
     };
     let text = Arc::new(decrypt::plaintext(&session, &decryption)?);
     if start.background {
-        session.warn("exec-file's --background option is deprecated and will be removed in a future version of sops");
+        session.warn(
+            "exec-file's --background option is deprecated and will be removed in a future version of sops",
+        );
     }
     exec::with_file(&start, !local.is_on("no-fifo"), local.non_empty("filename"), &text)
 }

@@ -6,7 +6,9 @@ use super::{App, Command, Flag, HELP, Kind, VERSION};
 pub(in crate::compat) fn app_help(app: &App) -> String {
     let mut text = format!("NAME:\n   {0} - {1}\n\nUSAGE:\n   {2}\n\n", app.name, app.usage, app.text);
     text.push_str(&format!("VERSION:\n   {}\n\nCOMMANDS:\n", app.version));
-    text.push_str(&columns(&command_rows(app.commands)));
+    let mut rows = command_rows(app.commands);
+    rows.push(("help, h".to_owned(), "list the commands, or explain one".to_owned()));
+    text.push_str(&columns(&rows));
     text.push_str("\nGLOBAL OPTIONS:\n");
     text.push_str(&columns(&flag_rows(app.flags.iter().copied().flatten().chain([&HELP, &VERSION]))));
     text
@@ -39,13 +41,26 @@ pub(in crate::compat) fn group_help(path: &str, group: &Command) -> String {
     )
 }
 
+/// Returns what `help` prints inside of a group, which urfave takes for a program of its own.
+pub(in crate::compat) fn group_as_app_help(path: &str, group: &Command, version: &str) -> String {
+    format!(
+        "NAME:\n   {path} - {0}\n\nUSAGE:\n   {path} [global options] command [command options] [arguments...]\n\n\
+         VERSION:\n   {version}\n\nCOMMANDS:\n{1}\nGLOBAL OPTIONS:\n{2}",
+        group.usage,
+        columns(&command_rows(group.commands)),
+        columns(&flag_rows([&HELP].into_iter())),
+    )
+}
+
 /// Returns the words that may stand where the cursor is, one per line. `last` is the word before it.
 pub(in crate::compat) fn completions(app: &App, command: Option<&Command>, words: &[String]) -> String {
     let mut text = String::new();
     let last = words.last().filter(|_| words.len() > 1).map_or("", String::as_str);
     if last.starts_with('-') {
         let flags = app.flags.iter().copied().flatten().chain([&HELP, &VERSION]);
-        for flag in flags.chain(command.into_iter().flat_map(|command| command.flags.iter().copied().flatten())) {
+        for flag in
+            flags.chain(command.into_iter().flat_map(|command| command.flags.iter().copied().flatten()))
+        {
             suggest(&mut text, flag, last, words);
         }
         return text;
@@ -75,10 +90,7 @@ fn dashed(name: &str) -> String {
 }
 
 fn command_rows(commands: &[Command]) -> Vec<(String, String)> {
-    let mut rows: Vec<_> =
-        commands.iter().map(|command| (command.name.to_owned(), command.usage.to_owned())).collect();
-    rows.push(("help, h".to_owned(), "list the commands, or explain one".to_owned()));
-    rows
+    commands.iter().map(|command| (command.name.to_owned(), command.usage.to_owned())).collect()
 }
 
 fn flag_rows<'a>(flags: impl Iterator<Item = &'a Flag>) -> Vec<(String, String)> {

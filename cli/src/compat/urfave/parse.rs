@@ -75,7 +75,10 @@ impl Parsed {
         self.given.contains_key(name)
     }
 
-    fn fill_from_environment(&mut self, flags: impl Iterator<Item = &'static Flag>) -> Result<(), ParseError> {
+    fn fill_from_environment(
+        &mut self,
+        flags: impl Iterator<Item = &'static Flag>,
+    ) -> Result<(), ParseError> {
         for flag in flags {
             let name = flag.names[0];
             let default = match flag.kind {
@@ -96,7 +99,8 @@ impl Parsed {
                     )));
                 }
                 (Some(value), Kind::Texts) => {
-                    let parts = value.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty());
+                    let parts =
+                        value.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty());
                     self.values.insert(name, parts.collect());
                     continue;
                 }
@@ -154,10 +158,14 @@ impl Parsed {
     fn put(&mut self, flag: &'static Flag, name: &'static str, value: String) -> Result<(), ParseError> {
         match flag.kind {
             Kind::Bool | Kind::BoolOn if parse_bool(&value).is_none() => {
-                return Err(ParseError::Usage(format!("invalid boolean value {value:?} for -{name}: parse error")));
+                return Err(ParseError::Usage(format!(
+                    "invalid boolean value {value:?} for -{name}: parse error"
+                )));
             }
             Kind::Number if parse_int(&value).is_none() => {
-                return Err(ParseError::Usage(format!("invalid value {value:?} for flag -{name}: parse error")));
+                return Err(ParseError::Usage(format!(
+                    "invalid value {value:?} for flag -{name}: parse error"
+                )));
             }
             _ => {}
         }

@@ -24,7 +24,9 @@ fn reads_every_spelling() {
     for line in ["-a x", "--a x", "-a=x", "--age=x", "-age x", "-age y -age x"] {
         assert_eq!(read(line).unwrap().text("age"), "x", "{line}");
     }
-    for (line, value) in [("", 0), ("-indent 4", 4), ("-indent=-1", -1), ("-indent 0x10", 16), ("-indent 010", 8)] {
+    for (line, value) in
+        [("", 0), ("-indent 4", 4), ("-indent=-1", -1), ("-indent 0x10", 16), ("-indent 010", 8)]
+    {
         assert_eq!(read(line).unwrap().number("indent"), value, "{line}");
     }
     assert!(read("-r").unwrap().is_on("raw") && !read("-r=false").unwrap().is_on("raw"));
@@ -54,7 +56,11 @@ fn flags_are_moved_in_front() {
     ] {
         let (parsed, error) = Parsed::read_reordered(FLAGS.iter(), &words(line));
         assert_eq!(error, None, "{line}");
-        assert_eq!((parsed.text("age"), parsed.rest.as_slice()), (age, &words(&rest.join(" "))[..]), "{line}");
+        assert_eq!(
+            (parsed.text("age"), parsed.rest.as_slice()),
+            (age, &words(&rest.join(" "))[..]),
+            "{line}"
+        );
     }
 }
 
@@ -79,16 +85,22 @@ fn errors_are_those_of_go() {
 static COMMANDS: &[Command] =
     &[Command { name: "open", usage: "opens", arguments: "file", flags: &[FLAGS], commands: &[] }];
 static TOP: &[&[Flag]] = &[FLAGS];
-static APP: App =
-    App { name: "t", usage: "tests", text: "t", version: "1", flags: TOP, commands: COMMANDS };
+static APP: App = App { name: "t", usage: "tests", text: "t", version: "1", flags: TOP, commands: COMMANDS };
 
 #[test]
 fn help_has_urfaves_layout() {
     let help = app_help(&APP);
     assert!(help.contains("\nGLOBAL OPTIONS:\n   --raw, -r                u\n"), "{help}");
     let help = command_help("t", &COMMANDS[0]);
-    assert!(help.starts_with("NAME:\n   t open - opens\n\nUSAGE:\n   t open [command options] file\n\nOPTIONS:\n"));
-    assert!(help.contains("   --indent value           u (default: 0)\n") && help.ends_with("\n   \n"), "{help}");
+    assert!(
+        help.starts_with(
+            "NAME:\n   t open - opens\n\nUSAGE:\n   t open [command options] file\n\nOPTIONS:\n"
+        )
+    );
+    assert!(
+        help.contains("   --indent value           u (default: 0)\n") && help.ends_with("\n   \n"),
+        "{help}"
+    );
 }
 
 #[test]

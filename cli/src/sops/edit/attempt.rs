@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use sealops_crypto::random::SystemRandom;
-use sealops_crypto::sops::{
-    ClearFile, DataKey, EncryptedFile, EncryptionSettings, KeyGroups, Metadata, OpenFile,
-};
+use sealops_crypto::sops::{ClearFile, DataKey, EncryptedFile, EncryptionSettings, KeyGroups, OpenFile};
 use sealops_formats::Plaintext;
 use sealops_formats::tree::{self, Format, has_metadata};
 
@@ -45,23 +43,19 @@ impl Attempt {
         }
         let text = Source::File(edition.path.clone()).read()?;
         let file = open::parse(&text, input)?;
-        check_version(file.metadata())?;
         let groups = file.metadata().key_groups.clone();
         let opened = open::open(session, file, edition.ignore_mac)?;
         let key = opened.data_key().duplicate();
         let shown = if edition.show_master_keys {
-            let tree = opened
-                .into_tree_with_metadata(output)
-                .map_err(|error| CommandError::code(code::EMIT, format!("Could not marshal tree: {error}")))?;
+            let tree = opened.into_tree_with_metadata(output).map_err(|error| {
+                CommandError::code(code::EMIT, format!("Could not marshal tree: {error}"))
+            })?;
             decrypt::plain_text(&tree, output.envelope(), &layout)?
         } else {
             decrypt::plain_text(opened.tree(), output, &layout)?
         };
-        let origin = Origin::File {
-            text,
-            ignore_mac: edition.ignore_mac,
-            show_master_keys: edition.show_master_keys,
-        };
+        let origin =
+            Origin::File { text, ignore_mac: edition.ignore_mac, show_master_keys: edition.show_master_keys };
         Ok(Self { name: edition.path.clone(), input, output, shown, key, groups, origin })
     }
 
@@ -112,8 +106,11 @@ impl Attempt {
             Origin::File { text, ignore_mac, show_master_keys } => {
                 let original = open::parse(text, self.input)?;
                 let key = self.key.duplicate();
-                let opened =
-                    if *ignore_mac { original.open_unverified(key, &Threads) } else { original.open(key, &Threads) };
+                let opened = if *ignore_mac {
+                    original.open_unverified(key, &Threads)
+                } else {
+                    original.open(key, &Threads)
+                };
                 let opened = opened.map_err(|error| open::open_error(&error))?;
                 if *show_master_keys {
                     self.seal_with_metadata(session, opened, edited)
@@ -157,12 +154,19 @@ impl Attempt {
         }
         let before = opened.metadata();
         let same_keys = before.key_groups.threshold == metadata.key_groups.threshold
-            && !before.key_groups.diff(&metadata.key_groups).iter().any(sealops_crypto::sops::GroupDiff::changes);
+            && !before
+                .key_groups
+                .diff(&metadata.key_groups)
+                .iter()
+                .any(sealops_crypto::sops::GroupDiff::changes);
         let groups = if same_keys {
             before.key_groups.clone()
         } else {
             let now = session.now()?;
-            session.keyring.wrap(&self.key, metadata.key_groups, &now).map_err(|error| encrypt::wrap_error(&error))?
+            session
+                .keyring
+                .wrap(&self.key, metadata.key_groups, &now)
+                .map_err(|error| encrypt::wrap_error(&error))?
         };
         let same_settings =
             before.selector == metadata.selector && before.mac_only_encrypted == metadata.mac_only_encrypted;
@@ -187,21 +191,4 @@ impl Attempt {
             .map_err(|error| encrypt::encrypt_error(&error))?;
         open::encrypted_text(session, file, self.output, Some(&self.name))
     }
-}
-
-/// The version is compared before the editor opens, so that the failure costs no edit.
-fn check_version(metadata: &Metadata) -> Result<(), CommandError> {
-    let Some(version) = metadata.version.as_deref().filter(|version| !version.starts_with("1.")) else {
-        return Ok(());
-    };
-    let core = version.strip_prefix('v').unwrap_or(version).split(['-', '+']).next().unwrap_or_default();
-    let numbers: Vec<_> = core.split('.').collect();
-    let number = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if numbers.len() == 3 && numbers.iter().all(number) {
-        return Ok(());
-    }
-    Err(CommandError::code(
-        code::VERSION,
-        format!("Failed to compare document version {version:?} with program version: it is not of the form 1.2.3"),
-    ))
 }

@@ -245,7 +245,9 @@ fn encrypted_files(world: &World) {
         let out = world.run(Side::Theirs, &arguments, &[]).ok();
         world.write(name, out);
     }
-    for (folder, names) in [("conf", ["deep/secret.yaml", "other.yaml"]), ("upd", ["secret.yaml", "both.yaml"])] {
+    for (folder, names) in
+        [("conf", ["deep/secret.yaml", "other.yaml"]), ("upd", ["secret.yaml", "both.yaml"])]
+    {
         for name in names {
             let out = world.run(Side::Theirs, &["encrypt", "--age", AGE_C, "plain.yml"], &[]).ok();
             if folder == "upd" {
@@ -269,11 +271,17 @@ fn broken_files(world: &World) {
     world.write("nomac.yaml", without_mac.join("\n"));
     world.write("badmac.yaml", text.replace("g_unencrypted: open", "g_unencrypted: changed"));
     let mac = line("    mac:");
-    world.write("brokenmac.yaml", text.replace(mac, "    mac: ENC[AES256_GCM,data:AAAA,iv:AAAA,tag:AAAA,type:str]"));
+    world.write(
+        "brokenmac.yaml",
+        text.replace(mac, "    mac: ENC[AES256_GCM,data:AAAA,iv:AAAA,tag:AAAA,type:str]"),
+    );
     world.write("badversion.yaml", text.replace("version: 3.13.3", "version: unknown"));
     world.write("oldversion.yaml", text.replace("version: 3.13.3", "version: 3.9.0"));
     world.write("badtime.yaml", text.replace(line("    lastmodified:"), "    lastmodified: yesterday"));
-    world.write("tampered.yaml", text.replace(line("b: "), line("b: ").replace("data:", "data:AAAA").as_str()));
+    world.write(
+        "tampered.yaml",
+        text.replace(line("b: "), line("b: ").replace("data:", "data:AAAA").as_str()),
+    );
     world.write("plainvalue.yaml", text.replace(line("b: "), "b: not encrypted"));
     world.write("numbervalue.yaml", text.replace(line("b: "), "b: 5"));
     world.write("nokeys.yaml", {

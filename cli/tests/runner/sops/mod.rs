@@ -1,5 +1,10 @@
 //! The command of SOPS, judged by the real sops 3.13.3.
 
+mod bad_input;
+mod canary;
+mod differential;
 mod fixtures;
+mod kill_points;
 mod table;
+mod verbs;
 mod world;

@@ -40,6 +40,8 @@ enum Check {
     Stdout,
     Files,
     Modes,
+    /// What was written opens to something else.
+    Opens,
 }
 
 #[derive(Default)]
@@ -119,6 +121,7 @@ fn compare(case: &Case, world: &World, fixtures: &Fixtures, totals: &Totals) -> 
         if let Check::Err(text) = check {
             totals.stderr.fetch_add(1, Ordering::Relaxed);
             for (side, err) in [("theirs", &theirs.outcome.err), ("ours", &ours.outcome.err)] {
+                let err = err.replace(&*world.root().to_string_lossy(), "ROOT");
                 if !err.contains(text) {
                     report.add(format!("{text:?} is not in the stderr of {side}: {err}"));
                 }
@@ -156,7 +159,9 @@ impl Report<'_> {
             _ => None,
         });
         match wanted {
-            Some(wanted) if wanted == theirs => self.add(format!("both end with {wanted}: the reason is stale")),
+            Some(wanted) if wanted == theirs => {
+                self.add(format!("both end with {wanted}: the reason is stale"))
+            }
             Some(wanted) if wanted == ours => {}
             None if theirs == ours => {}
             _ => self.add(format!("exit code {theirs}, ours {ours}")),
@@ -166,7 +171,9 @@ impl Report<'_> {
     /// Notes a difference that is not intended, and an intended one that is gone.
     fn same(&mut self, what: &str, theirs: &str, ours: &str, intended: bool) {
         match (theirs == ours, intended) {
-            (false, false) => self.add(format!("{what} differ:\n--- theirs\n{theirs}\n--- ours\n{ours}\n---")),
+            (false, false) => {
+                self.add(format!("{what} differ:\n--- theirs\n{theirs}\n--- ours\n{ours}\n---"))
+            }
             (true, true) => self.add(format!("{what} are the same: the reason is stale")),
             _ => {}
         }
@@ -205,7 +212,11 @@ impl Report<'_> {
             let (left, right) = differing(list(theirs, true), list(ours, true));
             if left != right || modes {
                 let modes_of = |text: &str| {
-                    text.lines().filter_map(|line| line.split_once(": ")).map(|(name, _)| name.to_owned()).collect::<Vec<_>>().join("\n")
+                    text.lines()
+                        .filter_map(|line| line.split_once(": "))
+                        .map(|(name, _)| name.to_owned())
+                        .collect::<Vec<_>>()
+                        .join("\n")
                 };
                 self.same("modes", &modes_of(&left), &modes_of(&right), modes);
             }
@@ -239,8 +250,16 @@ impl Report<'_> {
             };
             let (one, two) = (open(theirs, Side::Theirs), open(ours, Side::Theirs));
             let three = open(theirs, Side::Ours);
-            if (one.code, &one.out) != (two.code, &two.out) || (one.code, &one.out) != (three.code, &three.out) {
-                let shown = |outcome: &Outcome| format!("{} {} {}", outcome.code, String::from_utf8_lossy(&outcome.out), outcome.err);
+            let same =
+                one.code == two.code && one.out == two.out && one.code == three.code && one.out == three.out;
+            let intended = self.has(|check| matches!(check, Check::Opens));
+            if same && intended {
+                self.add(format!("{name} opens the same: the reason is stale"));
+            }
+            if !same && !intended {
+                let shown = |outcome: &Outcome| {
+                    format!("{} {} {}", outcome.code, String::from_utf8_lossy(&outcome.out), outcome.err)
+                };
                 self.add(format!(
                     "{name} opens differently:\n--- theirs by theirs\n{}\n--- ours by theirs\n{}\n--- theirs by ours\n{}",
                     shown(&one), shown(&two), shown(&three)
@@ -295,7 +314,11 @@ fn parse_line(number: usize, line: &str) -> Case {
         variables: Vec::new(),
         stdin: None,
         arguments: Vec::new(),
-        checks: checks.split(" ; ").filter(|text| !text.is_empty()).map(|text| parse_check(number, text)).collect(),
+        checks: checks
+            .split(" ; ")
+            .filter(|text| !text.is_empty())
+            .map(|text| parse_check(number, text))
+            .collect(),
     };
     let mut started = false;
     for word in split(command) {
@@ -309,7 +332,8 @@ fn parse_line(number: usize, line: &str) -> Case {
         } else if let Some(name) = word.strip_prefix('<') {
             case.stdin = Some(name.to_owned());
         } else {
-            let (name, value) = word.split_once('=').unwrap_or_else(|| panic!("table.txt line {number}: {word}"));
+            let (name, value) =
+                word.split_once('=').unwrap_or_else(|| panic!("table.txt line {number}: {word}"));
             case.variables.push((name.to_owned(), value.to_owned()));
         }
     }
@@ -329,6 +353,7 @@ fn parse_check(number: usize, text: &str) -> Check {
         "stdout" => reasoned(Check::Stdout),
         "files" => reasoned(Check::Files),
         "modes" => reasoned(Check::Modes),
+        "opens" => reasoned(Check::Opens),
         _ => panic!("table.txt line {number}: {word} is no check"),
     }
 }

@@ -27,10 +27,6 @@ pub(crate) enum Side {
 }
 
 impl Side {
-    pub(crate) fn other(self) -> Self {
-        if self == Self::Ours { Self::Theirs } else { Self::Ours }
-    }
-
     /// Returns the program under the name `sops`.
     pub(crate) fn program(self) -> &'static Path {
         static OURS: OnceLock<TempDir> = OnceLock::new();

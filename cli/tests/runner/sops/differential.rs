@@ -1,0 +1,298 @@
+//! Generated documents through both programs: what one encrypts the other opens, what one changes the other reads.
+//!
+//! ```text
+//!   text ─ours encrypt─► E1 ─theirs decrypt─► = ◄─ours decrypt─ E2 ◄─theirs encrypt─ text
+//!                        └─theirs change, ours decrypt─► = ◄─theirs decrypt, ours change─┘
+//! ```
+//!
+//! Selectors come from `.sops.yaml`, by folder. The run counts format x selector x kind of value; a cell that can be and is
+//! empty fails. `SOPS_DIFFERENTIAL_CASES` makes it longer.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use sealops_formats::tree::{self, Entry, Format, Item, Map, Node, Scalar, Tree};
+
+use super::world::{AGE_A, AGE_C, Side, World, is_encrypted, masked};
+
+#[path = "../../../../formats/tests/runner/generate.rs"]
+mod generate;
+
+/// Cases of a plain run: each document counts once per direction.
+const CASES: usize = 2_000;
+const CASES_OF_A_ROUND: usize = 4;
+
+/// Folder, and what its rule says beside the key.
+const SELECTORS: [(&str, &str); 8] = [
+    ("none", ""),
+    ("unencrypted_suffix", "unencrypted_suffix: '1'"),
+    ("encrypted_suffix", "encrypted_suffix: '0'"),
+    ("unencrypted_regex", "unencrypted_regex: '^[a-e1]'"),
+    ("encrypted_regex", "encrypted_regex: '[k-z0]'"),
+    ("unencrypted_comment_regex", "unencrypted_comment_regex: '[aeiou]'"),
+    ("encrypted_comment_regex", "encrypted_comment_regex: '[aeiou]'"),
+    ("mac_only_encrypted", "encrypted_regex: '[k-z0]'\n      mac_only_encrypted: true"),
+];
+
+const KINDS: [&str; 10] =
+    ["map", "list", "text", "empty text", "int", "float", "bool", "time", "null", "comment"];
+
+type Cells = BTreeMap<(&'static str, &'static str, &'static str), usize>;
+
+#[derive(Default)]
+struct Totals {
+    opened: usize,
+    changed: usize,
+    refused: usize,
+    known: BTreeMap<&'static str, usize>,
+    cells: Cells,
+    differences: Vec<String>,
+}
+
+#[test]
+fn both_open_and_change_what_the_other_wrote() {
+    let cases: usize =
+        std::env::var("SOPS_DIFFERENTIAL_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(CASES);
+    let totals = Mutex::new(Totals::default());
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let world = World::new();
+                while done.load(Ordering::Relaxed) < cases {
+                    let round = next.fetch_add(1, Ordering::Relaxed);
+                    let counted = run(&world, round, &totals);
+                    done.fetch_add(counted, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let totals = totals.into_inner().unwrap();
+    let empty = report(&totals.cells);
+    println!(
+        "sops differential: {} documents opened across, {} changed across, {} refused by both, known differences {:?}, \
+         {} differences",
+        totals.opened,
+        totals.changed,
+        totals.refused,
+        totals.known,
+        totals.differences.len()
+    );
+    let shown: Vec<_> = totals.differences.iter().take(10).map(String::as_str).collect();
+    assert!(shown.is_empty(), "{}", shown.join("\n\n"));
+    assert!(empty.is_empty(), "never met: {empty:?}");
+}
+
+fn configuration(second: bool) -> String {
+    let keys = if second { format!("{AGE_A},{AGE_C}") } else { AGE_A.to_owned() };
+    let rules = SELECTORS
+        .iter()
+        .map(|(folder, rule)| format!("    - path_regex: ^{folder}/\n      age: {keys}\n      {rule}\n"));
+    format!("creation_rules:\n{}", rules.collect::<String>())
+}
+
+/// Runs one round; returns how many cases it was.
+fn run(world: &World, round: usize, totals: &Mutex<Totals>) -> usize {
+    let seed = u64::try_from(round).unwrap();
+    let request = generate::request(seed);
+    // Formats and selectors in turn, so that no cell depends on luck.
+    let (selector, _) = SELECTORS[round / 3 % SELECTORS.len()];
+    let format = request.format;
+    world.reset();
+    world.write(".sops.yaml", configuration(false));
+    world.write("second.yaml", configuration(true));
+    let suffix = match format {
+        Format::Yaml => ".yaml",
+        Format::Json => ".json",
+        Format::Dotenv => ".env",
+        Format::Ini => ".ini",
+        Format::Binary => ".bin",
+    };
+    let name = |what: &str| format!("{selector}/{what}{suffix}");
+    let (plain, ours, theirs) = (name("plain"), name("ours"), name("theirs"));
+    world.write(&plain, &request.input);
+    let one = world.run(Side::Ours, &["encrypt", "--output", &ours, &plain], &[]);
+    let two = world.run(Side::Theirs, &["encrypt", "--output", &theirs, &plain], &[]);
+    let fail = |text: String| {
+        let shown = String::from_utf8_lossy(&request.input).into_owned();
+        totals
+            .lock()
+            .unwrap()
+            .differences
+            .push(format!("round {round} ({selector}, {format:?}): {text}\n{shown}"));
+    };
+    if one.code != two.code || one.code != 0 {
+        if let Some(name) = known(format, &request.input, one.code, two.code) {
+            *totals.lock().unwrap().known.entry(name).or_default() += 1;
+        } else if one.code != two.code {
+            fail(format!("encrypt: {} ({}), theirs {} ({})", one.code, one.err, two.code, two.err));
+        } else {
+            totals.lock().unwrap().refused += 1;
+        }
+        return 0;
+    }
+    let (e1, e2) = (masked(&world.read(&ours), world.root()), masked(&world.read(&theirs), world.root()));
+    if e1 != e2 {
+        fail(format!("encrypted texts differ:\n--- theirs\n{e2}\n--- ours\n{e1}\n---"));
+        return 0;
+    }
+    let compare = |what: &str, one: super::world::Outcome, two: super::world::Outcome| {
+        if (one.code, &one.out) != (two.code, &two.out) {
+            fail(format!(
+                "{what}: {} {}, {} {}\n--- one\n{}\n--- other\n{}\n---",
+                one.code,
+                one.err,
+                two.code,
+                two.err,
+                String::from_utf8_lossy(&one.out),
+                String::from_utf8_lossy(&two.out)
+            ));
+            return false;
+        }
+        true
+    };
+    let one = world.run(Side::Theirs, &["decrypt", &ours], &[]);
+    let two = world.run(Side::Ours, &["decrypt", &theirs], &[]);
+    let both_failed = one.code != 0 && one.code == two.code;
+    if !compare("decrypt (ours by theirs, theirs by ours)", one, two) || both_failed {
+        return 0;
+    }
+    let tree = tree::parse(format, &request.input).unwrap_or_default();
+    {
+        let mut totals = totals.lock().unwrap();
+        count(&mut totals.cells, format.name(), selector, &tree);
+        totals.opened += 2;
+    }
+    let change = change(round, format, &tree);
+    let apply = |side, file: &str| {
+        let arguments: Vec<&str> =
+            change.iter().map(|word| if word == "FILE" { file } else { word }).collect();
+        let mut command = world.command(side);
+        command.args(arguments).env("EDITOR", "sed -i -e s/foo/fooy/");
+        super::world::finish(command, &[])
+    };
+    let one = apply(Side::Theirs, &ours);
+    let two = apply(Side::Ours, &theirs);
+    if one.code != two.code {
+        fail(format!("{change:?}: theirs {} {}, ours {} {}", one.code, one.err, two.code, two.err));
+        return 2;
+    }
+    let one = world.run(Side::Ours, &["decrypt", &ours], &[]);
+    let two = world.run(Side::Theirs, &["decrypt", &theirs], &[]);
+    if compare(&format!("{change:?}"), one, two) {
+        totals.lock().unwrap().changed += 2;
+    }
+    assert!(is_encrypted(&world.read(&ours)) || request.input.is_empty() || e1.contains("mac"));
+    CASES_OF_A_ROUND
+}
+
+/// Mistakes of sops that ours does not repeat (appendix B of the specification, F), recognised by the text.
+fn known(format: Format, input: &[u8], ours: i32, theirs: i32) -> Option<&'static str> {
+    let text = String::from_utf8_lossy(input);
+    match (format, ours, theirs) {
+        (Format::Json, 2, 0) => {
+            let last = text.trim_end().chars().last();
+            Some(if last == Some('}') {
+                "trailing JSON content is ignored"
+            } else {
+                "JSON that stops early is accepted"
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Returns a command line that changes FILE.
+fn change(round: usize, format: Format, tree: &Tree) -> Vec<String> {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let first_key = tree.documents.first().and_then(|document| {
+        document.entries.iter().find_map(|entry| match entry {
+            Entry::Pair { key, .. } => {
+                let key = std::str::from_utf8(key.as_bytes()?).ok()?;
+                (!key.is_empty() && !key.contains(['"', '\'', '[', ']', '\0', '\n'])).then(|| key.to_owned())
+            }
+            Entry::Comment(_) => None,
+        })
+    });
+    match (round % 5, format, first_key) {
+        (0, Format::Yaml | Format::Json | Format::Dotenv, _) => {
+            words(&["set", "FILE", "[\"zz_k0\"]", "\"new value\""])
+        }
+        (0, Format::Ini, _) => words(&["set", "FILE", "[\"zz_k0\"][\"key\"]", "\"new value\""]),
+        (1, Format::Yaml | Format::Json | Format::Dotenv, Some(key)) => {
+            vec!["unset".to_owned(), "FILE".to_owned(), format!("[\"{key}\"]")]
+        }
+        (2, ..) => words(&["--config", "second.yaml", "updatekeys", "-y", "FILE"]),
+        (3, ..) => words(&["edit", "FILE"]),
+        _ => words(&["rotate", "-i", "FILE"]),
+    }
+}
+
+fn count(cells: &mut Cells, format: &'static str, selector: &'static str, tree: &Tree) {
+    let mut add = |kind| *cells.entry((format, selector, kind)).or_default() += 1;
+    tree.documents.iter().for_each(|document| count_map(document, &mut add));
+}
+
+fn count_map(map: &Map, add: &mut impl FnMut(&'static str)) {
+    for entry in &map.entries {
+        match entry {
+            Entry::Comment(_) => add("comment"),
+            Entry::Pair { value, .. } => count_node(value, add),
+        }
+    }
+}
+
+fn count_node(node: &Node, add: &mut impl FnMut(&'static str)) {
+    match node {
+        Node::Null => add("null"),
+        Node::Map(map) => {
+            add("map");
+            count_map(map, add);
+        }
+        Node::Seq(items) => {
+            add("list");
+            for item in items {
+                match item {
+                    Item::Comment(_) => add("comment"),
+                    Item::Node(node) => count_node(node, add),
+                }
+            }
+        }
+        Node::Scalar(Scalar::Str(text)) => add(if text.is_empty() { "empty text" } else { "text" }),
+        Node::Scalar(Scalar::Int(_) | Scalar::Uint(_)) => add("int"),
+        Node::Scalar(Scalar::Float(_)) => add("float"),
+        Node::Scalar(Scalar::Bool(_)) => add("bool"),
+        Node::Scalar(Scalar::Time(_)) => add("time"),
+    }
+}
+
+/// Prints the table; returns the cells that should not be empty and are.
+fn report(cells: &Cells) -> Vec<String> {
+    let mut empty = Vec::new();
+    for format in Format::ALL.map(Format::name) {
+        println!("{format:>26} {}", KINDS.map(|kind| format!("{kind:>11}")).concat());
+        for (selector, _) in SELECTORS {
+            let counts = KINDS.map(|kind| cells.get(&(format, selector, kind)).copied().unwrap_or(0));
+            println!("{selector:>26} {}", counts.map(|count| format!("{count:>11}")).concat());
+            for (kind, count) in KINDS.iter().zip(counts) {
+                if count == 0 && possible(format, kind) {
+                    empty.push(format!("{format} {selector} {kind}"));
+                }
+            }
+        }
+    }
+    empty
+}
+
+/// What a format can express.
+fn possible(format: &str, kind: &str) -> bool {
+    match format {
+        "yaml" => true,
+        "json" => !matches!(kind, "time" | "comment"),
+        "dotenv" => matches!(kind, "text" | "empty text" | "comment"),
+        "ini" => matches!(kind, "map" | "text" | "empty text" | "comment"),
+        _ => kind == "text",
+    }
+}
