@@ -77,6 +77,9 @@ pub(crate) const TABLE: &[Function] = &[
         strings(context, parts)
     }),
     Function::new("toStrings", &[Type::Any], |context, args| {
+        if args[0].type_of() == Some(Type::STRINGS) {
+            return Ok(args[0].clone());
+        }
         let texts = strslice(context, &args[0])?;
         strings(context, texts)
     }),

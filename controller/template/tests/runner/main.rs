@@ -1,5 +1,5 @@
 //! Integration tests of the template engine: Go itself and OpenSSL judge.
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::print_stdout)]
 
 mod cases;
 mod crypto;
