@@ -61,6 +61,14 @@ pub enum ParseError {
 /// # Errors
 /// Returns where the text stops being YAML or JSON, or which limit it passes.
 pub fn parse(bytes: &[u8]) -> Result<Vec<Document>, ParseError> {
+    parse_within(bytes, MAX_NODES)
+}
+
+/// Parses with another bound than [`MAX_NODES`] on a YAML text's nodes.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_within(bytes: &[u8], nodes: usize) -> Result<Vec<Document>, ParseError> {
     if bytes.len() > MAX_BYTES {
         return Err(ParseError::TooLarge);
     }
@@ -73,7 +81,7 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Document>, ParseError> {
     {
         return Ok(documents);
     }
-    yaml::parse(text)
+    yaml::parse(text, nodes)
 }
 
 #[cfg(test)]

@@ -166,9 +166,12 @@ impl Node {
         }
     }
 
-    /// Returns a deep copy, on purpose (aliases).
+    /// Returns a deep copy, on purpose (aliases). Long texts count as several nodes: an alias of one is small.
     pub(super) fn duplicate(&self, count: &mut usize) -> Self {
         *count += 1;
+        if let Value::Scalar(_, text) = &self.value {
+            *count += text.len() / BYTES_PER_NODE;
+        }
         let value = match &self.value {
             Value::Null => Value::Null,
             Value::Scalar(kind, text) => Value::Scalar(*kind, text.duplicate()),
@@ -180,6 +183,9 @@ impl Node {
         Self { line: self.line, value }
     }
 }
+
+/// Bytes of a copied text that count as a node.
+const BYTES_PER_NODE: usize = 256;
 
 /// Converts data that is no secret, such as a sealed object.
 impl From<serde_json::Value> for Node {

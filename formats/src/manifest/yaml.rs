@@ -6,17 +6,18 @@ use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::node::{Document, Entries, Node, ScalarKind, Value, Warning, WarningKind};
 use super::scalar::{Resolved, resolve};
-use super::{MAX_DEPTH, MAX_NODES, ParseError};
+use super::{MAX_DEPTH, ParseError};
 use crate::{Plaintext, base64};
 
 /// Parses every document; empty ones are left out.
-pub(super) fn parse(text: &str) -> Result<Vec<Document>, ParseError> {
+pub(super) fn parse(text: &str, nodes: usize) -> Result<Vec<Document>, ParseError> {
     let mut builder = Builder {
         events: Parser::new_from_str(text),
         anchors: HashMap::new(),
         warnings: Vec::new(),
         path: Vec::new(),
         count: 0,
+        nodes,
     };
     let mut documents = Vec::new();
     while let Some((event, span)) = builder.next()? {
@@ -42,6 +43,8 @@ struct Builder<'input> {
     warnings: Vec<Warning>,
     path: Vec<String>,
     count: usize,
+    /// The most that `count` may be.
+    nodes: usize,
 }
 
 impl<'input> Builder<'input> {
@@ -63,7 +66,7 @@ impl<'input> Builder<'input> {
 
     fn node(&mut self, event: Event<'input>, span: Span, depth: usize) -> Result<Node, ParseError> {
         self.count += 1;
-        if self.count > MAX_NODES {
+        if self.count > self.nodes {
             return Err(fail(span, "the document has too many nodes"));
         }
         if depth > MAX_DEPTH {
@@ -91,7 +94,7 @@ impl<'input> Builder<'input> {
             return Err(fail(span, "the alias names an anchor that is not complete yet"));
         };
         let node = target.duplicate(&mut self.count);
-        if self.count > MAX_NODES { Err(fail(span, "the document has too many nodes")) } else { Ok(node) }
+        if self.count > self.nodes { Err(fail(span, "the document has too many nodes")) } else { Ok(node) }
     }
 
     fn list(&mut self, span: Span, depth: usize) -> Result<Value, ParseError> {

@@ -121,7 +121,7 @@ fn copy_below(context: &mut Context<'_>, value: &Value, depth: usize) -> Result<
     context.check_depth(depth)?;
     match value {
         Value::List(list) if !list.is_nil() => {
-            let mut items = Vec::new();
+            let mut items = Vec::with_capacity(list.len());
             for item in list.items() {
                 items.push(copy_below(context, item, depth + 1)?);
             }

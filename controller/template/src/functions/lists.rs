@@ -195,7 +195,15 @@ fn chunk(context: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionErr
     let count = truncate(((length - 1) as f64 / size as f64).floor() + 1.0);
     let Ok(count) = usize::try_from(count) else { return panics(BAD_LENGTH) };
     if size < 1 && count > 0 {
-        return panics(BAD_LENGTH);
+        // A negative size is the remainder's length for one chunk, and no length for more.
+        let part = length.checked_rem(size).and_then(|part| usize::try_from(part).ok());
+        return match part {
+            Some(part @ 1..) if count == 1 => {
+                let only = context.list(items[..part].to_vec())?;
+                context.list_of(&Type::LIST, vec![only])
+            }
+            _ => panics(BAD_LENGTH),
+        };
     }
     let mut chunks = Vec::new();
     if count > 0 {

@@ -15,8 +15,8 @@ const BCRYPT_COST: u32 = 10;
 const BCRYPT_MAX_BYTES: usize = 72;
 /// Steps that one bcrypt (60 ms) costs: 20 to a template.
 const BCRYPT_STEPS: u64 = 50_000;
-/// Steps that one scrypt (100 ms, 32 MiB while it runs) costs: 10 to a template.
-const SCRYPT_STEPS: u64 = 100_000;
+/// Steps that one scrypt (100 ms, 32 MiB while it runs) costs: 2 to a template.
+const SCRYPT_STEPS: u64 = 400_000;
 
 /// `bcrypt`, `htpasswd`, `derivePassword`.
 pub(crate) const TABLE: &[Function] = &[

@@ -52,13 +52,16 @@ pub(crate) const TABLE: &[Function] = &[
     }),
 ];
 
+/// Steps that the smallest pattern costs.
+const COMPILE_STEPS: u64 = 500;
+
 fn compile(context: &mut Context<'_>, value: &Value) -> Result<Pattern, FunctionError> {
     let text = value.as_text()?;
     // Compiling costs more than the text is long.
     context.charge_bytes(text.len() * 64 + 4096)?;
     let pattern = text.as_str().and_then(Pattern::compile);
     let Some(pattern) = pattern else { return panics("error parsing regexp: the pattern is not valid") };
-    context.charge_steps(pattern.weight * 4)?;
+    context.charge_steps(COMPILE_STEPS + pattern.weight * 12)?;
     Ok(pattern)
 }
 
@@ -70,7 +73,7 @@ struct Haystack<'t> {
 
 impl<'t> Haystack<'t> {
     fn new(context: &mut Context<'_>, pattern: &Pattern, original: &'t [u8]) -> Result<Self, FunctionError> {
-        context.charge_steps(1 + (original.len() as u64).saturating_mul(pattern.weight) / 512)?;
+        context.charge_steps(1 + (original.len() as u64).saturating_mul(pattern.weight) / 192)?;
         if std::str::from_utf8(original).is_ok() {
             return Ok(Self { original, copy: None });
         }

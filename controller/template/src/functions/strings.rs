@@ -4,9 +4,10 @@ use sealops_formats::Plaintext;
 
 use super::Function;
 use super::convert::{OUT_OF_RANGE, panics, push_rune, sprint, strslice, strval};
+use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::error::FunctionError;
-use crate::go::quote::quote;
+use crate::go::quote::{LONGEST_ESCAPE, escape_in};
 use crate::go::runes::{decode, iterate};
 use crate::value::{Map, Text, Type, Value};
 
@@ -76,6 +77,9 @@ pub(crate) const TABLE: &[Function] = &[
         strings(context, parts)
     }),
     Function::new("toStrings", &[Type::Any], |context, args| {
+        if args[0].type_of() == Some(Type::STRINGS) {
+            return Ok(args[0].clone());
+        }
         let texts = strslice(context, &args[0])?;
         strings(context, texts)
     }),
@@ -233,28 +237,50 @@ pub(super) fn repeated(
     let Ok(count) = usize::try_from(count) else { return panics("strings: negative Repeat count") };
     let size = text.len().saturating_mul(count);
     context.charge_bytes(size)?;
-    let mut out = Plaintext::with_capacity(size);
-    while out.len() < size {
-        out.push(text);
+    if size == 0 {
+        return Ok(Plaintext::default());
     }
+    let mut out = Plaintext::with_capacity(size);
+    // Short texts by the chunk: one push for each byte would be slow.
+    let in_chunk = (REPEAT_CHUNK / text.len()).clamp(1, count);
+    let mut chunk = Plaintext::with_capacity(in_chunk * text.len());
+    (0..in_chunk).for_each(|_| chunk.push(text));
+    while size - out.len() >= chunk.len() {
+        out.push(chunk.expose());
+    }
+    out.push(&chunk.expose()[..size - out.len()]);
     Ok(out)
 }
 
+/// Bytes that `repeat` copies at once.
+const REPEAT_CHUNK: usize = 4096;
+
 fn quote_all(context: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
-    let mut out = Plaintext::default();
+    let mut out = Buffer::new();
     for value in args.iter().filter(|value| !value.is_nil()) {
         let text = strval(context, value)?;
-        // A byte becomes ten at most.
-        context.charge_bytes(text.len() * 2 + 3)?;
-        let mut quoted = Vec::with_capacity(text.len() * 10 + 2);
-        quote(text.as_bytes(), false, &mut quoted);
+        context.charge_scan(text.len())?;
         if !out.is_empty() {
-            out.push(b" ");
+            out.push(context, b" ")?;
         }
-        out.push(Plaintext::from(quoted).expose());
+        out.push(context, b"\"")?;
+        let mut piece = Vec::with_capacity(QUOTE_CHUNK + LONGEST_ESCAPE);
+        for (at, rune, _) in iterate(text.as_bytes()) {
+            escape_in(rune.ok_or(text.as_bytes()[at]), '"', false, &mut piece);
+            if piece.len() >= QUOTE_CHUNK {
+                out.push(context, &piece)?;
+                piece.clear();
+            }
+        }
+        out.push(context, &piece)?;
+        drop(Plaintext::from(piece));
+        out.push(context, b"\"")?;
     }
-    context.text(out)
+    Ok(out.into_value())
 }
+
+/// Bytes that `quote` escapes at once.
+const QUOTE_CHUNK: usize = 256;
 
 fn squote_all(context: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
     let mut out = Plaintext::default();
@@ -292,19 +318,22 @@ pub(super) fn replace(
     old: &[u8],
     new: &[u8],
 ) -> Result<Plaintext, FunctionError> {
-    let mut found = Vec::new();
-    if old.is_empty() {
-        context.charge_steps(text.len() as u64)?;
-        found.extend(iterate(text).map(|(at, ..)| at));
-        found.push(text.len());
-    } else {
-        found.extend(memchr::memmem::find_iter(text, old));
-    }
-    let size = (text.len() - found.len() * old.len()).saturating_add(found.len().saturating_mul(new.len()));
+    // Found twice, so that the places need no memory.
+    let places = || -> Box<dyn Iterator<Item = usize>> {
+        if old.is_empty() {
+            Box::new(iterate(text).map(|(at, ..)| at).chain([text.len()]))
+        } else {
+            Box::new(memchr::memmem::find_iter(text, old))
+        }
+    };
+    context.charge_scan(text.len())?;
+    let found = places().count();
+    context.charge_steps(found as u64 / 2)?;
+    let size = (text.len() - found * old.len()).saturating_add(found.saturating_mul(new.len()));
     context.charge_bytes(size)?;
     let mut out = Plaintext::with_capacity(size);
     let mut from = 0;
-    for at in found {
+    for at in places() {
         out.push(&text[from..at]);
         out.push(new);
         from = at + old.len();

@@ -73,6 +73,8 @@ fn node(context: &mut Context<'_>, value: &Value, depth: usize) -> Result<Node, 
     })
 }
 
+/// Most nodes of a text that `fromYaml` reads, aliases counted each time that they are used.
+pub(crate) const MAX_YAML_NODES: usize = 50_000;
 /// What a node costs.
 const NODE_BYTES: usize = 96;
 
@@ -113,11 +115,14 @@ fn number(value: f64) -> Result<Node, FunctionError> {
 /// A map in any case: sprig-style, what cannot be read is told under `Error`.
 fn from_yaml(context: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
     let text = args[0].as_text()?.as_bytes();
-    context.charge_bytes(text.len() * 8)?;
+    // Each node ends with one of these, so there cannot be more, aliases apart.
+    let nodes = 1 + text.iter().filter(|byte| b",:[]{}-\n".contains(byte)).count();
+    context.charge_bytes(nodes.saturating_mul(NODE_BYTES).saturating_add(text.len() * 2))?;
+    context.charge_steps(text.len() as u64 * 2)?;
     let told = |context: &mut Context<'_>, text: String| {
         context.map(BTreeMap::from([(Text::from("Error"), Value::from(text.as_str()))]))
     };
-    let documents = match manifest::parse(text) {
+    let documents = match manifest::parse_within(text, MAX_YAML_NODES) {
         Ok(documents) => documents,
         Err(error) => return told(context, format!("error converting YAML to JSON: yaml: {error}")),
     };

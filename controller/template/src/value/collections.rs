@@ -146,6 +146,7 @@ impl Map {
     /// A nil map; a value that contains this very map; a budget that is spent.
     pub fn insert(&self, context: &mut Context<'_>, key: Text, value: Value) -> Result<(), FunctionError> {
         context.charge_bytes(ENTRY_BYTES + key.len())?;
+        context.charge_steps(STEPS_PER_INSERT)?;
         if self.is_within(context, &value)? {
             return Err(FunctionError::failed("a map cannot be put into itself"));
         }
@@ -184,6 +185,8 @@ impl Map {
     }
 }
 
+/// What finding the place of an entry costs.
+const STEPS_PER_INSERT: u64 = 8;
 /// What one entry of a map costs beside its texts.
 pub(crate) const ENTRY_BYTES: usize = 96;
 
