@@ -25,6 +25,11 @@ demo: own-checkout ## seal a Secret, render it offline, see a changed byte refus
 test: own-checkout ## check, build and test everything against the real servers
 	testenv/run-tests.sh $(TEST)
 
+.PHONY: differential
+differential: own-checkout ## compare 100,000 generated templates with Go itself
+	SEALOPS_DIFFERENTIAL_CASES=$${SEALOPS_DIFFERENTIAL_CASES:-100000} cargo test --locked -p sealops-template \
+	  --test runner -- --nocapture generated_templates
+
 .PHONY: cluster
 cluster: own-checkout ## start a control plane with sealops in it, until Ctrl-C
 	testenv/preflight.sh

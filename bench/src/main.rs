@@ -1,7 +1,7 @@
 //! Measures sealops against the real tools, side by side in one run: `make bench`.
 //!
 //! ```text
-//!   bench [--quick] [P1] [P7] [P8] [P9]
+//!   bench [--quick] [P1] [P7] [P8] [P9] [T1]
 //! ```
 //!
 //! Peer and ours alternate on the same files and the same control plane; what both have made is compared before a
@@ -18,6 +18,7 @@ mod keys;
 mod machine;
 mod objects;
 mod programs;
+mod render;
 mod report;
 mod restart;
 mod seal;
@@ -49,12 +50,13 @@ impl Context {
 
 type Benchmark = fn(&Context, &mut Report) -> Result<()>;
 
-const BENCHMARKS: [(&str, Benchmark); 5] = [
+const BENCHMARKS: [(&str, Benchmark); 6] = [
     ("P1", start::run),
     ("P7", seal::run),
     ("P8", unseal::run),
     ("P8", unseal_cluster::run),
     ("P9", restart::run),
+    ("T1", render::run),
 ];
 
 fn main() -> ExitCode {
@@ -92,7 +94,7 @@ fn arguments() -> Result<(Vec<String>, bool)> {
         } else if BENCHMARKS.iter().any(|(name, _)| argument.eq_ignore_ascii_case(name)) {
             names.push(argument);
         } else {
-            bail!("{argument}: the arguments are --quick and P1, P7, P8, P9");
+            bail!("{argument}: the arguments are --quick and P1, P7, P8, P9, T1");
         }
     }
     Ok((names, quick))

@@ -16,6 +16,8 @@ pub(crate) struct Programs {
     pub(crate) controller: PathBuf,
     /// The launcher, see `src/launch/main.rs`.
     pub(crate) launch: PathBuf,
+    /// Our template engine behind the Go oracle's protocol, see `src/template/main.rs`.
+    pub(crate) template: PathBuf,
     /// The real kubeseal.
     pub(crate) kubeseal: PathBuf,
     /// For files of this run.
@@ -39,6 +41,7 @@ impl Programs {
             as_kubeseal,
             controller: built(beside, "sealops-controller")?,
             launch: built(beside, "bench-launch")?,
+            template: built(beside, "bench-template")?,
             kubeseal: Peers::locate()?.kubeseal()?.get_program().into(),
             folder,
         })

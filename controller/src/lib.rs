@@ -9,6 +9,7 @@ pub mod object;
 pub mod outcome;
 pub mod pflag;
 pub mod sealed;
+pub mod templates;
 
 #[cfg(feature = "cluster")]
 pub mod cluster;

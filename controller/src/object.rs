@@ -12,6 +12,7 @@ use sealops_crds::secret_store::{ClusterSecretStore, SecretStore};
 use sealops_crds::{Metadata, OwnerReference};
 use sealops_formats::manifest::{Node, ReadError as ShapeError, parse, to_json};
 use sealops_formats::{Plaintext, base64};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
 /// A boxed future, so that the traits here can be objects.
@@ -82,13 +83,7 @@ impl SecretObject {
     /// # Errors
     /// Returns the place that does not fit, never a value.
     pub fn from_json(text: &Plaintext) -> Result<Self, ShapeError> {
-        let unreadable =
-            |problem: &str| ShapeError { line: 0, path: String::new(), problem: problem.to_owned() };
-        let mut documents = parse(text.expose()).map_err(|_| unreadable("this is not JSON"))?;
-        match documents.pop() {
-            Some(document) if documents.is_empty() => document.root.read(),
-            _ => Err(unreadable("expected one object")),
-        }
+        one_object(text)
     }
 
     /// Returns the object as a tree, in the order in which kubectl prints it.
@@ -147,6 +142,38 @@ impl SecretObject {
     }
 }
 
+/// A core/v1 ConfigMap, as far as templates read it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct ConfigMapObject {
+    /// Entries that are text.
+    #[serde(deserialize_with = "texts")]
+    pub data: BTreeMap<String, Plaintext>,
+}
+
+impl ConfigMapObject {
+    /// Reads the JSON of one ConfigMap.
+    ///
+    /// # Errors
+    /// Returns the place that does not fit, never a value.
+    pub fn from_json(text: &Plaintext) -> Result<Self, ShapeError> {
+        one_object(text)
+    }
+}
+
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Plaintext>, D::Error> {
+    Ok(Option::<BTreeMap<String, Plaintext>>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn one_object<T: DeserializeOwned>(text: &Plaintext) -> Result<T, ShapeError> {
+    let unreadable = |problem: &str| ShapeError { line: 0, path: String::new(), problem: problem.to_owned() };
+    let mut documents = parse(text.expose()).map_err(|_| unreadable("this is not JSON"))?;
+    match documents.pop() {
+        Some(document) if documents.is_empty() => document.root.read(),
+        _ => Err(unreadable("expected one object")),
+    }
+}
+
 fn entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Plaintext>, D::Error> {
     let texts = Option::<BTreeMap<String, Option<Plaintext>>>::deserialize(deserializer)?.unwrap_or_default();
     texts
@@ -180,6 +207,8 @@ pub struct ReadError {
 pub trait ObjectReader: Send + Sync {
     /// Returns a Secret, `None` where there is none.
     fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<SecretObject>, ReadError>>;
+    /// Returns a ConfigMap, `None` where there is none.
+    fn config_map<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<ConfigMapObject>, ReadError>>;
     /// Returns a SecretStore, `None` where there is none.
     fn secret_store<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<SecretStore>, ReadError>>;
 }

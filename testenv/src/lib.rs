@@ -37,6 +37,7 @@ mod process;
 mod run_peer;
 mod sealed_secrets;
 mod service_proxy;
+mod template_oracle;
 
 pub use audit::{AuditEntry, AuditLog, AuditMark};
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
@@ -51,3 +52,4 @@ pub use process::{Process, eventually, stretched};
 pub use run_peer::{PeerOutput, run_peer};
 pub use sealed_secrets::SealedSecretsController;
 pub use service_proxy::expose_through_service_proxy;
+pub use template_oracle::{TemplateCase, TemplateSet, evaluate_with_go, function_names_of_go};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sealops_controller::directory::{self, Directory, RenderOptions, Rendered};
 use sealops_controller::object::SecretObject;
 use sealops_controller::sealed::OpenOptions;
+use sealops_controller::templates::TemplateOptions;
 
 use crate::error::CommandError;
 use crate::files::{self, Access, NewFile};
@@ -37,6 +38,9 @@ pub(super) struct Args {
     /// Accept a folder without any Secret to render
     #[arg(long)]
     allow_empty: bool,
+    /// Let templates use the clock and random numbers; what they make is another at each run
+    #[arg(long)]
+    allow_random_functions: bool,
     /// Write into a git work tree although the folder is not ignored
     #[arg(long)]
     force: bool,
@@ -53,7 +57,13 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     }
     let ring = keys::read(&args.key)?;
     let folder = Arc::new(Directory::load(&args.folder).map_err(CommandError::input)?);
-    let options = RenderOptions { default_namespace: args.namespace.clone(), open: OpenOptions::default() };
+    let options = RenderOptions {
+        default_namespace: args.namespace.clone(),
+        open: OpenOptions {
+            templates: TemplateOptions { allow_random_functions: args.allow_random_functions },
+            ..OpenOptions::default()
+        },
+    };
     let rendered = pollster::block_on(directory::render(&folder, &ring, &options));
     judge(args, &rendered)?;
     let secrets = rendered.secrets.iter().map(|rendered| &rendered.secret);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use sealops_controller::sealed::OpenOptions;
+use sealops_controller::templates::TemplateOptions;
 use sealops_formats::manifest;
 
 use crate::error::CommandError;
@@ -29,6 +30,9 @@ pub(super) struct Args {
     /// Namespace of objects that name none
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
+    /// Let templates use the clock and random numbers; what they make is another at each run
+    #[arg(long)]
+    allow_random_functions: bool,
     /// Write into a git work tree although the file is not ignored
     #[arg(long)]
     force: bool,
@@ -50,8 +54,9 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     if documents.is_empty() {
         return Err(CommandError::input("there is no SealedSecret").within(&input.name));
     }
+    let templates = TemplateOptions { allow_random_functions: args.allow_random_functions };
     // Reading a backup is not making a Secret in a cluster.
-    let options = OpenOptions { allow_token_secrets: true, ..OpenOptions::default() };
+    let options = OpenOptions { templates, allow_token_secrets: true, ..OpenOptions::default() };
     let mut secrets = Vec::new();
     for (index, document) in documents.iter().enumerate() {
         let place = |error: CommandError| error.within(format!("{}: document {}", input.name, index + 1));

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use sealops_controller::pflag::{self, Flag, Kind, ParseError, Parsed};
 use sealops_controller::sealed::OpenOptions;
+use sealops_controller::templates::TemplateOptions;
 use sealops_crypto::sealing::{Label, Scope, SealingKeyRing};
 use sealops_formats::manifest;
 
@@ -156,7 +157,8 @@ fn recover(flags: &Parsed) -> Result<(), CommandError> {
     };
     let place = |error: CommandError| error.within(format!("{}: document 1", input.name));
     let sealed = unsealing::read_sealed(&document.root, None).map_err(place)?;
-    let options = OpenOptions { accept_v1_data: false, allow_token_secrets: true };
+    let templates = TemplateOptions { allow_random_functions: true }; // as upstream
+    let options = OpenOptions { accept_v1_data: false, templates, allow_token_secrets: true };
     let secret = unsealing::unseal(sealed, &SealingKeyRing::new(ring), options)?;
     let text = format.text(&[unsealing::secret_node(&secret)]);
     write_with(flags, text.expose(), Access::Private)

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::throttle::{Rate, Throttle};
-use crate::object::{ObjectKey, ReadError, SecretObject};
+use crate::object::{ConfigMapObject, ObjectKey, ReadError, SecretObject};
 use crate::outcome::{Change, CommitError, CommitErrorKind};
 use crate::sealed::TargetVersion;
 
@@ -107,6 +107,21 @@ impl SecretApi {
         let problem = |problem: String| ReadError { kind: "Secret", name: key.to_string(), problem };
         match self.get(&secret_path(&key.namespace, Some(&key.name))).await {
             Ok(body) => SecretObject::from_json(&body).map(Some).map_err(|error| problem(error.to_string())),
+            Err(refusal) if refusal.is_not_found() => Ok(None),
+            Err(refusal) => Err(problem(refusal.to_string())),
+        }
+    }
+
+    /// Returns a ConfigMap, `None` where there is none.
+    ///
+    /// # Errors
+    /// Returns the API server's refusal, or where its answer does not fit.
+    pub async fn config_map(&self, key: &ObjectKey) -> Result<Option<ConfigMapObject>, ReadError> {
+        let problem = |problem: String| ReadError { kind: "ConfigMap", name: key.to_string(), problem };
+        match self.get(&format!("/api/v1/namespaces/{}/configmaps/{}", key.namespace, key.name)).await {
+            Ok(body) => {
+                ConfigMapObject::from_json(&body).map(Some).map_err(|error| problem(error.to_string()))
+            }
             Err(refusal) if refusal.is_not_found() => Ok(None),
             Err(refusal) => Err(problem(refusal.to_string())),
         }

@@ -19,9 +19,10 @@ use super::lock;
 use super::metrics::{Metrics, ReconcileResult};
 use super::queue::{Lane, Queue};
 use super::watch::{Namespaces, Seen, objects, secrets};
-use crate::external::{self, FINALIZER, Failure, MANAGED};
+use crate::external::{self, Decision, FINALIZER, Failure, MANAGED};
 use crate::object::ObjectKey;
 use crate::outcome::{CommitErrorKind, Retry};
+use crate::templates::TemplateOptions;
 
 const KIND: &str = "ExternalSecret";
 /// Longest time that is slept for a refresh; a longer interval is looked at again in between.
@@ -194,12 +195,27 @@ impl ExternalDriver {
         self.synchronise(key, &object, guard).await
     }
 
+    /// Decides what to write; `None` where the thread that renders was lost. Templates may take seconds of processor
+    /// time, so they run where no other worker waits for them.
+    async fn decide(&self, object: &ExternalSecret, now: i64) -> Option<Result<Decision, Failure>> {
+        let templates = TemplateOptions { allow_random_functions: true };
+        let reader = self.shared.reader.clone();
+        if !external::renders(object) {
+            return Some(external::reconcile(object, &reader, now, templates).await);
+        }
+        let object = object.clone();
+        let runtime = tokio::runtime::Handle::current();
+        let work = move || runtime.block_on(external::reconcile(&object, &reader, now, templates));
+        tokio::task::spawn_blocking(work).await.ok()
+    }
+
     async fn synchronise(&self, key: &ObjectKey, object: &ExternalSecret, guard: &WriteGuard) -> Again {
         let started = Timestamp::now();
         let manager = external::field_manager(&key.name);
-        let result = match external::reconcile(object, &self.shared.reader, started.as_second()).await {
-            Err(failure) => Err(failure),
-            Ok(decision) => {
+        let result = match self.decide(object, started.as_second()).await {
+            None => return Again::Backoff,
+            Some(Err(failure)) => Err(failure),
+            Some(Ok(decision)) => {
                 let wait = decision.outcome.again;
                 match commit(decision.outcome, &self.shared.api, guard, &manager.replace('/', "%2F")).await {
                     Ok(committed) => Ok((committed, decision.fetched, wait)),

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use sealops_crds::{ClusterSecretStore, SecretStore};
 
 use super::api::SecretApi;
-use crate::object::{BoxFuture, ClusterReader, ObjectKey, ObjectReader, ReadError, SecretObject};
+use crate::object::{
+    BoxFuture, ClusterReader, ConfigMapObject, ObjectKey, ObjectReader, ReadError, SecretObject,
+};
 
 /// Reads from the API server.
 #[derive(Clone)]
@@ -45,12 +47,42 @@ struct LiveNamespace {
     namespace: String,
 }
 
+impl LiveNamespace {
+    /// Returns the key of a name that an object may have. Names come from specs and go into paths: with `../` one would
+    /// reach another namespace, if a definition without patterns let it pass.
+    fn key(&self, name: &str) -> Option<ObjectKey> {
+        let fits =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+        let is_name = name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.bytes().all(fits);
+        is_name.then(|| ObjectKey::new(self.namespace.as_str(), name))
+    }
+}
+
 impl ObjectReader for LiveNamespace {
     fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<SecretObject>, ReadError>> {
-        Box::pin(async move { self.api.secret(&ObjectKey::new(self.namespace.as_str(), name)).await })
+        Box::pin(async move {
+            match self.key(name) {
+                Some(key) => self.api.secret(&key).await,
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn config_map<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<ConfigMapObject>, ReadError>> {
+        Box::pin(async move {
+            match self.key(name) {
+                Some(key) => self.api.config_map(&key).await,
+                None => Ok(None),
+            }
+        })
     }
 
     fn secret_store<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<SecretStore>, ReadError>> {
-        Box::pin(async move { self.api.object(&ObjectKey::new(self.namespace.as_str(), name)).await })
+        Box::pin(async move {
+            match self.key(name) {
+                Some(key) => self.api.object(&key).await,
+                None => Ok(None),
+            }
+        })
     }
 }

@@ -7,7 +7,7 @@ use sealops_crds::{ClusterSecretStore, Metadata, SecretStore};
 use serde::de::DeserializeOwned;
 
 use super::load::{Directory, Manifest};
-use crate::object::{BoxFuture, ClusterReader, ObjectReader, ReadError, SecretObject};
+use crate::object::{BoxFuture, ClusterReader, ConfigMapObject, ObjectReader, ReadError, SecretObject};
 
 type Index = HashMap<(&'static str, String, String), usize>;
 
@@ -18,8 +18,9 @@ pub(super) struct DirectoryReader {
     index: Arc<Index>,
 }
 
-const KINDS: [(&str, &str); 4] = [
+const KINDS: [(&str, &str); 5] = [
     ("", "Secret"),
+    ("", "ConfigMap"),
     (SecretStore::GROUP, SecretStore::KIND),
     (ClusterSecretStore::GROUP, ClusterSecretStore::KIND),
     ("", "Namespace"),
@@ -96,6 +97,10 @@ struct NamespaceReader {
 impl ObjectReader for NamespaceReader {
     fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<SecretObject>, ReadError>> {
         Box::pin(async move { self.reader.find("Secret", &self.namespace, name) })
+    }
+
+    fn config_map<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<ConfigMapObject>, ReadError>> {
+        Box::pin(async move { self.reader.find("ConfigMap", &self.namespace, name) })
     }
 
     fn secret_store<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<SecretStore>, ReadError>> {

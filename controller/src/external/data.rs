@@ -141,7 +141,8 @@ fn finished(value: Plaintext, remote: &RemoteRef) -> Result<Plaintext, String> {
     Ok(value)
 }
 
-fn decoded(value: Plaintext, strategy: Option<&DecodingStrategy>) -> Result<Plaintext, String> {
+/// Decodes by a strategy.
+pub(super) fn decoded(value: Plaintext, strategy: Option<&DecodingStrategy>) -> Result<Plaintext, String> {
     let url_safe = |value: &Plaintext| {
         let standard: Vec<u8> = value
             .expose()

@@ -24,6 +24,13 @@ impl Failure {
         Self { message: FETCH.to_owned(), cause, retry: Retry::Backoff }
     }
 
+    /// Returns the failure of a template; `existing` is the name of a target that is there already.
+    pub(super) fn template(existing: Option<&str>, cause: &str) -> Self {
+        let mutate = existing.map(|name| format!("unable to mutate secret {name}: ")).unwrap_or_default();
+        let cause = format!("{mutate}could not apply template: {cause}");
+        Self { message: UPDATE.to_owned(), cause, retry: Retry::Backoff }
+    }
+
     /// Returns the failure that a field is not supported by this version.
     pub(super) fn unsupported(field: &str) -> Self {
         let text = format!("{field} is not supported by this version of sealops yet");

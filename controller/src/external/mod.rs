@@ -1,7 +1,7 @@
 //! ExternalSecret → Secret, as External Secrets Operator 2.9 does it: the first slice.
 //!
-//! Here today: the stores of the fake provider, `data` and `dataFrom.extract`, creation policy Owner, deletion policy
-//! Retain, refresh by interval. Everything else is refused with a condition that names the field.
+//! Here today: the stores of the fake provider, `data` and `dataFrom.extract`, templates, creation policy Owner, deletion
+//! policy Retain, refresh by interval. Everything else is refused with a condition that names the field.
 
 mod data;
 mod failure;
@@ -10,6 +10,7 @@ mod refresh;
 mod report;
 mod store;
 mod target;
+mod template;
 
 pub use failure::Failure;
 pub use hash::{data_hash, object_version, owner_hash};
@@ -22,6 +23,8 @@ use sealops_crds::external_secret::CreationPolicy;
 
 use crate::object::{ClusterReader, ObjectKey};
 use crate::outcome::Outcome;
+use crate::templates::TemplateOptions;
+use target::Content;
 
 /// Returns the name of the Secret to write.
 pub fn target_name(external: &ExternalSecret) -> &str {
@@ -54,7 +57,9 @@ pub enum Fetched {
     Values,
 }
 
-/// Fetches if it is due, and decides what to write. `now` is in seconds since 1970.
+/// Fetches if it is due, renders, and decides what to write. `now` is in seconds since 1970.
+///
+/// Rendering may take seconds of processor time ([`crate::templates::MAX_TIME`]); see [`renders`].
 ///
 /// # Errors
 /// Returns why the Secret cannot be written.
@@ -62,6 +67,7 @@ pub async fn reconcile(
     external: &ExternalSecret,
     reader: &dyn ClusterReader,
     now: i64,
+    templates: TemplateOptions,
 ) -> Result<Decision, Failure> {
     let key = ObjectKey::of(&external.metadata);
     supported(external)?;
@@ -77,8 +83,22 @@ pub async fn reconcile(
     if values.is_empty() {
         return Ok(Decision { outcome: Outcome { again, ..Outcome::nothing() }, fetched: Fetched::Empty });
     }
-    let changes = target::decide(external, values, existing)?.into_iter().collect();
+    let content = if target::is_frozen(external, existing.as_ref()) && renders(external) {
+        Content::unchanged(existing.as_ref())
+    } else {
+        match template::gather(external, objects.as_ref()).await? {
+            Some(gathered) => template::render(external, gathered, values, templates, existing.is_some())?,
+            None => Content::copied(external, values),
+        }
+    };
+    let changes = target::decide(external, content, existing)?.into_iter().collect();
     Ok(Decision { outcome: Outcome { changes, again, kept: None }, fetched: Fetched::Values })
+}
+
+/// Returns whether an object has templates to render.
+pub fn renders(external: &ExternalSecret) -> bool {
+    let template = external.spec.target.as_ref().and_then(|target| target.template.as_ref());
+    template.is_some_and(|template| !template.is_null())
 }
 
 /// Refuses what this version does not do, by field.
@@ -90,7 +110,6 @@ fn supported(external: &ExternalSecret) -> Result<(), Failure> {
     for (is_used, field) in [
         (!owner, "spec.target.creationPolicy other than Owner"),
         (!retain, "spec.target.deletionPolicy other than Retain"),
-        (target.template.is_some(), "spec.target.template"),
         (target.manifest.is_some(), "spec.target.manifest"),
         (spec.sync_windows.is_some(), "spec.syncWindows"),
         (spec.data_from.iter().any(|entry| entry.find.is_some()), "spec.dataFrom[].find"),

@@ -35,6 +35,55 @@ pub fn field_manager(name: &str) -> String {
     format!("{MANAGER_PREFIX}sha3/{hex}")
 }
 
+/// What the target is made of.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    /// The type; `None` leaves it.
+    pub(super) type_: Option<String>,
+    /// Every entry.
+    pub(super) data: BTreeMap<String, Plaintext>,
+    /// Labels, without the marks.
+    pub(super) labels: BTreeMap<String, String>,
+    /// Annotations, without the marks.
+    pub(super) annotations: BTreeMap<String, String>,
+    /// Finalizers to add; they are never removed.
+    pub(super) finalizers: Vec<String>,
+}
+
+impl Content {
+    /// Returns the content without a template: the values, and labels and annotations of the object itself.
+    pub(super) fn copied(external: &ExternalSecret, data: BTreeMap<String, Plaintext>) -> Self {
+        let metadata = &external.metadata;
+        Self {
+            data,
+            labels: metadata.labels().clone(),
+            annotations: metadata.annotations().clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Returns the content of a Secret that is there.
+    pub(super) fn unchanged(existing: Option<&SecretObject>) -> Self {
+        let Some(existing) = existing.map(SecretObject::duplicate) else { return Self::default() };
+        Self {
+            type_: existing.type_,
+            data: existing.data,
+            labels: existing.metadata.labels().clone(),
+            annotations: existing.metadata.annotations().clone(),
+            finalizers: existing.metadata.finalizers,
+        }
+    }
+}
+
+/// Returns whether the data may not change any more.
+pub(super) fn is_frozen(external: &ExternalSecret, existing: Option<&SecretObject>) -> bool {
+    immutable(external).is_some() && existing.is_some_and(|secret| secret.immutable == Some(true))
+}
+
+fn immutable(external: &ExternalSecret) -> Option<bool> {
+    external.spec.target.as_ref().and_then(|target| target.immutable).filter(|is_set| *is_set)
+}
+
 /// Returns whether the target is as it was written: marked, and its data is what the hash says.
 pub(super) fn is_valid(secret: &SecretObject) -> bool {
     let marked = secret.metadata.labels().get(MANAGED).is_some_and(|value| value == "true");
@@ -44,13 +93,12 @@ pub(super) fn is_valid(secret: &SecretObject) -> bool {
 /// Compares the wanted Secret with the existing one.
 pub(super) fn decide(
     external: &ExternalSecret,
-    data: BTreeMap<String, Plaintext>,
+    content: Content,
     existing: Option<SecretObject>,
 ) -> Result<Option<Change>, Failure> {
     let own = ObjectKey::of(&external.metadata);
     let name = target_name(external);
-    let immutable =
-        external.spec.target.as_ref().and_then(|target| target.immutable).filter(|is_set| *is_set);
+    let frozen = is_frozen(external, existing.as_ref());
     let mut next = match &existing {
         Some(existing) => {
             check_owner(external, existing)?;
@@ -62,13 +110,18 @@ pub(super) fn decide(
             ..SecretObject::default()
         },
     };
-    let frozen =
-        existing.as_ref().is_some_and(|secret| secret.immutable == Some(true)) && immutable.is_some();
+    let Content { type_, data, labels, annotations, finalizers } = content;
     if !frozen {
         next.data = data;
     }
-    next.immutable = immutable.or(next.immutable);
-    mark(external, &own, &mut next);
+    next.type_ = type_.or(next.type_);
+    next.immutable = immutable(external).or(next.immutable);
+    for finalizer in finalizers {
+        if !next.metadata.finalizers.contains(&finalizer) {
+            next.metadata.finalizers.push(finalizer);
+        }
+    }
+    mark(external, &own, &mut next, [labels, annotations]);
     match existing {
         None => Ok(Some(Change::Create(next))),
         Some(existing) if next.same_content(&existing) => Ok(None),
@@ -76,12 +129,15 @@ pub(super) fn decide(
     }
 }
 
-/// Copies labels and annotations, removes copies that are not wanted any more, and sets the marks.
-fn mark(external: &ExternalSecret, own: &ObjectKey, secret: &mut SecretObject) {
+/// Sets labels and annotations, removes those that are ours and not wanted any more, and sets the marks.
+fn mark(
+    external: &ExternalSecret,
+    own: &ObjectKey,
+    secret: &mut SecretObject,
+    [labels, annotations]: [BTreeMap<String, String>; 2],
+) {
     let manager = field_manager(&own.name);
-    for (field, wanted) in
-        [("f:labels", external.metadata.labels()), ("f:annotations", external.metadata.annotations())]
-    {
+    for (field, wanted) in [("f:labels", labels), ("f:annotations", annotations)] {
         let ours = owned_keys(&secret.metadata, &manager, field);
         let map = if field == "f:labels" {
             secret.metadata.labels_mut()
@@ -89,7 +145,7 @@ fn mark(external: &ExternalSecret, own: &ObjectKey, secret: &mut SecretObject) {
             secret.metadata.annotations_mut()
         };
         map.retain(|key, _| !ours.contains(key));
-        map.extend(wanted.clone());
+        map.extend(wanted);
     }
     let hash = data_hash(&secret.data);
     let metadata = &mut secret.metadata;

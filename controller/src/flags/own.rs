@@ -17,6 +17,7 @@ use sealops_controller::cluster::throttle::Rate;
 use sealops_controller::cluster::watch::Namespaces;
 use sealops_controller::external::go_duration;
 use sealops_controller::sealed::{KeyOrder, OpenOptions};
+use sealops_controller::templates::TemplateOptions;
 
 use crate::Setup;
 
@@ -224,6 +225,7 @@ impl Flags {
             patience: self.max_unseal_retries,
             open: OpenOptions {
                 accept_v1_data: self.accept_deprecated_v1_data,
+                templates: TemplateOptions { allow_random_functions: true },
                 allow_token_secrets: self.allow_token_secrets,
             },
             workers: self.workers.max(1),

@@ -20,6 +20,7 @@ use sealops_controller::cluster::throttle::Rate;
 use sealops_controller::cluster::watch::Namespaces;
 use sealops_controller::pflag::{self, Flag, Kind, ParseError, Parsed};
 use sealops_controller::sealed::{KeyOrder, OpenOptions};
+use sealops_controller::templates::TemplateOptions;
 
 use crate::Setup;
 
@@ -198,6 +199,7 @@ fn sealed_options(flags: &Parsed, namespace: &str) -> Result<SealedOptions, Stri
         patience: number(flags, "max-unseal-retries", 5)?,
         open: OpenOptions {
             accept_v1_data: flags.is_on("accept-deprecated-v1-data"),
+            templates: TemplateOptions { allow_random_functions: true },
             allow_token_secrets: flags.is_set("allow-token-secrets"),
         },
         workers: WORKERS,

@@ -9,12 +9,15 @@ use sealops_formats::{Plaintext, base64, manifest};
 
 use super::Failure;
 use crate::object::SecretObject;
+use crate::templates::{Dialect, Renderer, TemplateOptions};
 
 /// How objects are opened.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenOptions {
     /// Whether the deprecated field `spec.data` (kubeseal before 0.7) is opened; upstream's default is yes.
     pub accept_v1_data: bool,
+    /// What templates may use.
+    pub templates: TemplateOptions,
     /// Whether Secrets may be made whose type turns them into credentials of the cluster itself (CVE-2026-42876).
     pub allow_token_secrets: bool,
 }
@@ -32,7 +35,7 @@ const NOT_TRIED: &str = "not tried, since too many other values of this object d
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { accept_v1_data: true, allow_token_secrets: false }
+        Self { accept_v1_data: true, templates: TemplateOptions::default(), allow_token_secrets: false }
     }
 }
 
@@ -59,10 +62,10 @@ pub fn scope_of(annotations: &BTreeMap<String, String>) -> Scope {
     }
 }
 
-/// Opens every value, all or nothing.
+/// Opens every value and renders every template, all or nothing.
 ///
 /// # Errors
-/// Returns every entry that does not open, with its reason.
+/// Returns every entry that does not open and every template that fails, with its reason.
 pub fn open(
     sealed: &SealedSecret,
     keys: &SealingKeyRing,
@@ -77,7 +80,7 @@ pub fn open(
     let mut opener = Opener::new(keys, label, hint);
     let opened = match &sealed.spec.data {
         Some(data) => old_format(sealed, data, &mut opener, options),
-        None => current_format(sealed, &mut opener),
+        None => current_format(sealed, &mut opener, options.templates),
     };
     let mut secret = opened.map_err(|failure| failure.advising(advice(sealed, &opener)))?;
     check_type(&secret, options)?;
@@ -164,7 +167,11 @@ fn check_type(secret: &SecretObject, options: OpenOptions) -> Result<(), Failure
     }
 }
 
-fn current_format(sealed: &SealedSecret, opener: &mut Opener<'_>) -> Result<SecretObject, Failure> {
+fn current_format(
+    sealed: &SealedSecret,
+    opener: &mut Opener<'_>,
+    templates: TemplateOptions,
+) -> Result<SecretObject, Failure> {
     let template = &sealed.spec.template;
     let mut secret = SecretObject {
         metadata: without_server_fields(template.metadata.clone().unwrap_or_default()),
@@ -181,20 +188,42 @@ fn current_format(sealed: &SealedSecret, opener: &mut Opener<'_>) -> Result<Secr
             Err(problem) => failures.push((entry.clone(), problem)),
         }
     }
-    for (entry, text) in template.data.iter().flatten() {
-        match text {
-            Some(text) if text.contains("{{") => {
-                failures.push((entry.clone(), "template actions are not supported yet".to_owned()));
-            }
-            Some(text) => {
-                secret.data.entry(entry.clone()).or_insert_with(|| text.as_str().into());
-            }
+    render(sealed, &mut secret.data, &mut failures, templates);
+    if failures.is_empty() { Ok(secret) } else { Err(Failure::entries(failures)) }
+}
+
+/// Renders `spec.template.data` as Sealed Secrets 0.40 does (`sealedsecret_expansion.go`): dot has the opened values,
+/// and the bare text of every other entry. An opened value stays, though its template runs too; a null entry goes.
+fn render(
+    sealed: &SealedSecret,
+    data: &mut BTreeMap<String, Plaintext>,
+    failures: &mut Vec<(String, String)>,
+    options: TemplateOptions,
+) {
+    let Some(templates) = sealed.spec.template.data.as_ref().filter(|templates| !templates.is_empty()) else {
+        return;
+    };
+    let texts: BTreeMap<&str, Plaintext> = templates
+        .iter()
+        .filter_map(|(entry, text)| Some((entry.as_str(), text.as_deref()?.into())))
+        .collect();
+    let sealed_entry = |entry: &str| sealed.spec.encrypted_data.contains_key(entry);
+    let values = data.iter().map(|(entry, value)| (entry.as_str(), value));
+    let siblings = texts.iter().filter(|(entry, _)| !data.contains_key(**entry));
+    let dot = values.chain(siblings.map(|(entry, text)| (*entry, text)));
+    let renderer = Renderer::new(Dialect::SealedSecrets, options, dot);
+    for entry in templates.keys() {
+        match texts.get(entry.as_str()).map(|text| renderer.render(entry, text)) {
             None => {
-                secret.data.remove(entry);
+                data.remove(entry);
             }
+            Some(Ok(value)) if !sealed_entry(entry) => {
+                data.insert(entry.clone(), value);
+            }
+            Some(Ok(_)) => {}
+            Some(Err(problem)) => failures.push((entry.clone(), problem.to_string())),
         }
     }
-    if failures.is_empty() { Ok(secret) } else { Err(Failure::entries(failures)) }
 }
 
 /// `spec.data`: one sealed value that holds a whole Secret.

@@ -161,7 +161,7 @@ fn failures_stay_with_their_object() {
             broken("no-store", &format!("{{secretStoreRef: {{name: none}}, {}}}", entry.replace("KEY", "user"))),
             broken("interval", &format!("{{refreshInterval: 1d, secretStoreRef: {{name: fake}}, {}}}", entry.replace("KEY", "user"))),
             broken("not-json", "{secretStoreRef: {name: fake}, dataFrom: [{extract: {key: user}}]}"),
-            broken("template", "{secretStoreRef: {name: fake}, target: {template: {data: {a: b}}}, dataFrom: [{extract: {key: json}}]}"),
+            broken("template", "{secretStoreRef: {name: fake}, target: {template: {data: {a: '{{ .nobody }}'}}}, dataFrom: [{extract: {key: json}}]}"),
             broken("shared", &format!("{{secretStoreRef: {{name: fake}}, target: {{name: app}}, {}}}", entry.replace("KEY", "user"))),
         ]
         .concat();
@@ -190,8 +190,8 @@ fn failures_stay_with_their_object() {
             ),
             (
                 "template",
-                "spec.target.template is not supported by this version of sealops yet",
-                "spec.target.template",
+                "could not update secret",
+                "could not apply template: could not execute template: could not execute template: unable to execute template at key a",
             ),
             (
                 "shared",

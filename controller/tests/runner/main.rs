@@ -21,3 +21,5 @@ mod restart;
 mod rights;
 mod sealing_keys;
 mod takeover;
+mod template_interop;
+mod templates;

@@ -35,7 +35,7 @@ fn good_and_bad_objects_beside_each_other() {
         scope["metadata"]["annotations"] = json!({ "sealedsecrets.bitnami.com/cluster-wide": "true" });
         create(&api, scope).await?;
         let mut template = Draft::new("shop", "template", vec![("a", b"one")]).sealed(&certificate);
-        template["spec"]["template"]["data"] = json!({ "t": "{{ .a }}", "plain": "text" });
+        template["spec"]["template"]["data"] = json!({ "t": "{{ .a | nonsense }}", "plain": "{{ .a }}" });
         create(&api, template).await?;
         let wide = Draft { scope: Scope::ClusterWide, ..Draft::new("shop", "wide", vec![("a", b"two")]) };
         create(&api, wide.sealed(&certificate)).await?;
@@ -65,7 +65,7 @@ fn good_and_bad_objects_beside_each_other() {
             ("empty-value", "no key could decrypt secret (x, y)"),
             ("wrong-name", "no key could decrypt secret (a)"),
             ("wrong-scope", "no key could decrypt secret (a)"),
-            ("template", "template actions are not supported yet (t)"),
+            ("template", "template: t:1: function \"nonsense\" not defined (t)"),
         ] {
             assert_eq!(synced(&client, "shop", name, "False").await?, message, "{name}");
             assert_eq!(

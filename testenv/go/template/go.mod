@@ -1,0 +1,3 @@
+module sealops.test/template
+
+go 1.26
