@@ -32,6 +32,25 @@ spec:
   data: [{secretKey: user, remoteRef: {key: user}}]
 "#;
 
+/// An ExternalSecret whose template comes from a ConfigMap.
+const FROM_CONFIG_MAP: &str = r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: templates, namespace: shop}
+data: {line: "user={{ .user }}"}
+---
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: rendered, namespace: shop}
+spec:
+  secretStoreRef: {name: fake}
+  target:
+    template:
+      engineVersion: v2
+      templateFrom: [{configMap: {name: templates, items: [{key: line}]}}]
+  data: [{secretKey: user, remoteRef: {key: user}}]
+"#;
+
 fn deploy(path: &str) -> Result<String> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy")).join(path);
     std::fs::read_to_string(&path).with_context(|| path.display().to_string())
@@ -51,6 +70,8 @@ async fn exercise(plane: &ControlPlane, controller: &Controller, external: &str)
     synced(&client, "shop", "web", "True").await?;
     plane.apply_manifests(super::external::FIRST).await?;
     secret(&client, "shop", "app").await?;
+    plane.apply_manifests(FROM_CONFIG_MAP).await?;
+    secret(&client, "shop", "rendered").await?;
     if !external.is_empty() {
         plane.apply_manifests(external).await?;
         secret(&client, "shop", "shared").await?;
@@ -158,7 +179,7 @@ fn runs_with_exactly_the_rights_of_the_manifests() {
         let mut controller = Controller::start_as(&kubeconfig, &[]).await?;
         exercise(&plane, &controller, FROM_CLUSTER_STORE).await?;
         assert!(controller.process.terminate(PATIENCE)?.success());
-        println!("all namespaces: {}", assert_exact(&plane, mark, 27).await?);
+        println!("all namespaces: {}", assert_exact(&plane, mark, 28).await?);
         Ok(())
     });
 }
@@ -179,7 +200,7 @@ fn named_namespaces_need_no_right_in_the_cluster() {
         let mut controller = Controller::start_as(&kubeconfig, &["--namespaces=shop"]).await?;
         exercise(&plane, &controller, "").await?;
         assert!(controller.process.terminate(PATIENCE)?.success());
-        println!("named namespaces: {}", assert_exact(&plane, mark, 30).await?);
+        println!("named namespaces: {}", assert_exact(&plane, mark, 31).await?);
 
         // A namespace without its Roles keeps no other waiting (B6 F14), and is handled as soon as it has them.
         let mut controller = Controller::start_as(&kubeconfig, &["--namespaces=bank,shop"]).await?;

@@ -17,7 +17,7 @@ use sealops_formats::tree::{self, Entry, Format, Item, Map, Node, Scalar, Tree};
 
 use super::world::{AGE_A, AGE_C, Side, World, is_encrypted, masked};
 
-#[path = "../../../../formats/tests/runner/generate.rs"]
+#[path = "../../../../formats/tests/runner/generate/mod.rs"]
 mod generate;
 
 /// Cases of a plain run: each document counts once per direction.
