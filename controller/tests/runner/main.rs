@@ -14,6 +14,7 @@ mod harness;
 mod health;
 mod http;
 mod image;
+mod install;
 mod interop;
 mod judge;
 mod objects;

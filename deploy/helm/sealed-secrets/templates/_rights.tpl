@@ -5,7 +5,7 @@
   verbs: [get, list, watch]
 - apiGroups: [bitnami.com]
   resources: [sealedsecrets/status]
-  verbs: [patch]
+  verbs: [update]
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, update]
