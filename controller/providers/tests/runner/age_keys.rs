@@ -2,11 +2,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::run_peer::run_peer;
 use anyhow::Result;
 use sealops_crypto::sops::{KeyPart, MasterKey};
 use sealops_formats::Plaintext;
 use sealops_providers::local::LocalKeys;
-use sealops_testenv::run_peer;
 
 use super::{Answers, age_constant, local_keys, local_keys_asking};
 
