@@ -235,7 +235,7 @@ fn is_tab_text(text: &[u8]) -> bool {
 }
 
 fn needs_hint(text: &[u8]) -> bool {
-    text.contains(&b'\n') && matches!(text.first(), Some(b' ' | b'\n'))
+    text.contains(&b'\n') && matches!(text, [b' ' | b'\n', ..] | [0xe2, 0x80, 0xa8 | 0xa9, ..])
 }
 
 /// Returns whether a YAML text, read again, has other values than the tree that it was written from.

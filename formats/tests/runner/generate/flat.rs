@@ -1,6 +1,26 @@
 //! dotenv and INI.
 
+use sealops_formats::tree::Format;
+
 use super::Random;
+
+/// Every kind of value with comments at every place that the format has.
+pub(super) const CELLS: &[(Format, &[u8])] = &[
+    (Format::Dotenv, b"A=x\nB=\nC=a\\nb\nD=\xff\n"),
+    (Format::Dotenv, b"# c\nA=x\n# c\nB=\n# c\nC=a\\nb\n# c\nD=\xff\n"),
+    (Format::Dotenv, b"A=x\n# c\n"),
+    (Format::Dotenv, b"A=\n# c\n"),
+    (Format::Dotenv, b"A=a\\nb\n# c\n"),
+    (Format::Dotenv, b"A=\xff\n# c\n"),
+    (Format::Ini, b"a = x\nb =\nc = `a\nb`\nd = \xff\n[e]\n"),
+    (Format::Ini, b"; c\n[s]\na = x\n; c\n[t]\na =\n; c\n[u]\na = `a\nb`\n; c\n[v]\na = \xff\n"),
+    (Format::Ini, b"[s]\na = x ; c\n[t]\n; c\na =\n[u]\n; c\na = `a\nb`\n[v]\na = \xff # c\n"),
+    (Format::Json, br#"{"a": {}, "b": [], "c": {"d": [1, -2.5, true, null, "x", "", "y\nz"]}}"#),
+    (Format::Binary, b""),
+    (Format::Binary, b"x"),
+    (Format::Binary, b"x\ny\n"),
+    (Format::Binary, b"\xff\x00"),
+];
 
 pub(super) fn dotenv(random: &mut Random) -> Vec<u8> {
     const LINES: &[&str] = &[

@@ -39,6 +39,15 @@ impl Random {
 pub(crate) fn request(seed: u64) -> Request {
     let mut random = Random::new(seed + 1);
     random.next();
+    // One in five goes through every cell in turn, so that none is left to chance.
+    if seed.is_multiple_of(5) {
+        let cell = usize::try_from(seed / 5).unwrap() % (yaml::CELLS + flat::CELLS.len());
+        let (format, input) = match cell.checked_sub(yaml::CELLS) {
+            None => (Format::Yaml, yaml::cell(&mut random, cell)),
+            Some(flat) => (flat::CELLS[flat].0, flat::CELLS[flat].1.to_vec()),
+        };
+        return Request { format, output: format, indent: None, input, encrypted: false };
+    }
     let format = match random.below(20) {
         0..13 => Format::Yaml,
         13..15 => Format::Json,
@@ -53,7 +62,10 @@ pub(crate) fn request(seed: u64) -> Request {
         _ => [None, None, Some(0), Some(-1), Some(2)][random.below(5)],
     };
     let mut input = match format {
-        Format::Yaml if random.chance(25) => yaml::cell(&mut random),
+        Format::Yaml if random.chance(25) => {
+            let cell = random.below(yaml::CELLS);
+            yaml::cell(&mut random, cell)
+        }
         Format::Yaml if random.chance(55) => yaml::documents(&mut random),
         Format::Yaml => yaml::chaos(&mut random),
         Format::Json => json::text(&mut random),
@@ -63,6 +75,9 @@ pub(crate) fn request(seed: u64) -> Request {
         Format::Binary if random.chance(50) => random.pick(TEXTS).as_bytes().to_vec(),
         Format::Binary => (0..random.below(60)).map(|_| u8::try_from(random.below(256)).unwrap()).collect(),
     };
+    if random.chance(15) {
+        mutate(&mut random, &mut input);
+    }
     match random.below(30) {
         0 => input = String::from_utf8_lossy(&input).replace('\n', "\r\n").into_bytes(),
         1 => input.splice(0..0, *b"\xef\xbb\xbf").for_each(drop),
@@ -71,6 +86,23 @@ pub(crate) fn request(seed: u64) -> Request {
         _ => {}
     }
     Request { format, output, indent, input, encrypted: false }
+}
+
+/// Changes a few bytes to others that mean something.
+fn mutate(random: &mut Random, text: &mut Vec<u8>) {
+    const PIECES: &[&str] = &[
+        "\n", "\n\n", "\r", "\t", " ", "  ", ":", ": ", "-", "- ", "?", "? ", "[", "]", "{", "}", ",", "#",
+        " # m", "&a1 ", "*a1", "!", "!!str ", "|", ">", "'", "\"", "%", "@", "\\", "<<: ", "---\n", "...\n",
+        "0", ".", "=", ";", "\u{85}", "\u{2028}", "é",
+    ];
+    for _ in 0..=random.below(3) {
+        let at = random.below(text.len() + 1);
+        match random.below(3) {
+            0 if at < text.len() => drop(text.drain(at..(at + 1 + random.below(4)).min(text.len()))),
+            1 if at < text.len() => drop(text.splice(at..=at, random.pick(PIECES).bytes())),
+            _ => drop(text.splice(at..at, random.pick(PIECES).bytes())),
+        }
+    }
 }
 
 const TEXTS: &[&str] = &[
@@ -93,6 +125,7 @@ const TEXTS: &[&str] = &[
     "ps\u{2029}",
     "nbsp\u{a0}",
     "bom\u{feff}x",
+    "\u{feff}x y",
     "\u{7f}",
     "bell\u{7}",
     "esc\u{1b}[0m",
