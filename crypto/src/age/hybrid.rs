@@ -119,7 +119,7 @@ fn has_low_order(encapsulation: &[u8]) -> bool {
     let Some((_, share)) = encapsulation.split_last_chunk::<32>() else { return true };
     let Ok(any_key) = EphemeralPrivateKey::generate(&X25519, &SystemRandom::new()) else { return true };
     // The agreement fails for a secret of zeros.
-    agree_ephemeral(any_key, &UnparsedPublicKey::new(&X25519, share), (), |_| Ok(())).is_err()
+    agree_ephemeral(any_key, UnparsedPublicKey::new(&X25519, share), (), |_| Ok(())).is_err()
 }
 
 /// age's base64: no padding, no unused bits.

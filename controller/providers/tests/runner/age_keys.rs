@@ -129,7 +129,7 @@ fn encrypted_identity_files_ask_once() -> Result<()> {
     }
     assert_eq!(answers.asked(), 1);
     let wrong = Answers::new("wrong");
-    let error = local_keys_asking(&variables, wrong.clone()).unwrap(&age(&recipient), &wrapped).unwrap_err();
+    let error = local_keys_asking(&variables, wrong).unwrap(&age(&recipient), &wrapped).unwrap_err();
     assert!(error.contains("incorrect passphrase"), "{error}");
     let identity = age_constant("mockIdentity")?;
     let unasked = Answers::new("");
