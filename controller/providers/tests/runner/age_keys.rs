@@ -2,11 +2,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::run_peer::run_peer;
 use anyhow::Result;
 use sealops_crypto::sops::{KeyPart, MasterKey};
 use sealops_formats::Plaintext;
 use sealops_providers::local::LocalKeys;
-use sealops_testenv::run_peer;
 
 use super::{Answers, age_constant, local_keys, local_keys_asking};
 
@@ -129,7 +129,7 @@ fn encrypted_identity_files_ask_once() -> Result<()> {
     }
     assert_eq!(answers.asked(), 1);
     let wrong = Answers::new("wrong");
-    let error = local_keys_asking(&variables, wrong.clone()).unwrap(&age(&recipient), &wrapped).unwrap_err();
+    let error = local_keys_asking(&variables, wrong).unwrap(&age(&recipient), &wrapped).unwrap_err();
     assert!(error.contains("incorrect passphrase"), "{error}");
     let identity = age_constant("mockIdentity")?;
     let unasked = Answers::new("");

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
+use crate::parts::Parts;
 use anyhow::{Context, Result};
 use sealops_crypto::age::{AgeError, Identity, ParsedIdentity, decrypt_up_to, parse_identities};
 use sealops_formats::Plaintext;
-use sealops_testenv::Parts;
 
 /// Largest payload of the vectors, in bytes.
 const LIMIT: usize = 64 << 20;

@@ -1,10 +1,10 @@
 use std::process::Command;
 use std::time::Duration;
 
+use crate::run_peer::run_peer;
 use anyhow::{Context, Result};
 use sealops_crypto::sops::{KeyPart, MasterKey};
 use sealops_formats::Plaintext;
-use sealops_testenv::run_peer;
 
 use super::{GpgHome, local_keys, sops_file};
 

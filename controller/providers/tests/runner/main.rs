@@ -1,5 +1,15 @@
 //! The keys of this machine, judged by the real gpg, age and sops.
 #![allow(missing_docs, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, reason = "testenv's files have more than these tests use")]
+
+// Three files of testenv, and not the crate: these tests need no cluster, and should not wait for a client of one.
+#[path = "../../../../testenv/src/parts.rs"]
+mod parts;
+#[path = "../../../../testenv/src/peers.rs"]
+mod peers;
+mod process;
+#[path = "../../../../testenv/src/run_peer.rs"]
+mod run_peer;
 
 mod age_keys;
 mod age_vectors;
@@ -14,7 +24,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use sealops_formats::Plaintext;
 use sealops_providers::local::{Environment, LocalKeys, NoPrompt, Prompt};
-use sealops_testenv::Parts;
+
+use parts::Parts;
+use run_peer::run_peer;
 
 /// Keys that see these variables, `PATH`, and nothing else.
 fn local_keys(variables: &[(&str, &str)]) -> LocalKeys {
@@ -80,8 +92,7 @@ impl GpgHome {
         let home = Self(tempfile::Builder::new().prefix("g").tempdir_in("/tmp")?);
         let mut import = Command::new("gpg");
         import.args(["--batch", "--homedir", home.path(), "--import"]);
-        let output =
-            sealops_testenv::run_peer(import, armored.as_bytes(), std::time::Duration::from_secs(60))?;
+        let output = run_peer(import, armored.as_bytes(), std::time::Duration::from_secs(60))?;
         ensure!(output.status.success(), "gpg --import: {}", output.stderr);
         Ok(home)
     }

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::peers::Peers;
+use crate::run_peer::run_peer;
 use anyhow::{Context, Result, ensure};
 use sealops_crypto::random::SystemRandom;
 use sealops_crypto::sops::{
@@ -11,7 +13,6 @@ use sealops_crypto::sops::{
 };
 use sealops_formats::tree::{Format, Layout, emit, parse};
 use sealops_providers::local::LocalKeys;
-use sealops_testenv::{Peers, run_peer};
 
 use super::{GpgHome, age_constant, local_keys, sops_file};
 
@@ -107,7 +108,7 @@ fn pgp() -> MasterKey {
 const DOCUMENTS: &[(&str, &str)] = &[
     (
         "x.yaml",
-        "# c\na: text\nb: 12\nc: 1.5\nd: true\ne: null\nf: \"\"\ng:\n    - x\n    # in list\n    - x\n    - h_unencrypted: y\ni: 2024-01-02T03:04:05Z\n",
+        "# c\na: text\nb: 12\nc: 1.5\nd: true\ne: null\nf: \"\"\ng:\n    - x\n    # in list\n    - x\n    - h_unencrypted: why\ni: 2024-01-02T03:04:05Z\n",
     ),
     ("x.yaml", "a: 1\n---\nb: 2\n"),
     ("x.json", "{\n\t\"a\": \"text\",\n\t\"b\": [\n\t\t1,\n\t\t2.5,\n\t\ttrue,\n\t\tnull\n\t]\n}\n"),
