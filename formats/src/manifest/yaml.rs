@@ -247,7 +247,11 @@ pub(super) fn syntax(error: &ScanError) -> ParseError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::to_json;
+    use crate::manifest::{MAX_NODES, to_json};
+
+    fn parse(text: &str) -> Result<Vec<Document>, ParseError> {
+        super::parse(text, MAX_NODES)
+    }
 
     fn json(text: &str) -> String {
         let documents = parse(text).unwrap();
@@ -301,5 +305,12 @@ mod tests {
         assert!(parse(&"[".repeat(100_000)).is_err());
         assert!(parse(&format!("{}x", "- ".repeat(MAX_DEPTH + 2))).is_err());
         assert!(parse(&format!("{}x", "- ".repeat(MAX_DEPTH))).is_ok());
+    }
+
+    #[test]
+    fn aliases_count_by_the_length_of_their_text() {
+        let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(25_600), vec!["*a"; 20].join(","));
+        assert!(super::parse(&text, 2_100).is_ok());
+        assert!(super::parse(&text, 1_900).unwrap_err().to_string().contains("too many nodes"));
     }
 }
