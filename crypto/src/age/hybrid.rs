@@ -11,6 +11,8 @@ use std::collections::HashSet;
 use ::age::{DecryptError, EncryptError, Identity, Recipient};
 use age_core::format::{FILE_KEY_BYTES, FileKey, Stanza};
 use age_core::secrecy::ExposeSecret as _;
+use aws_lc_rs::agreement::{EphemeralPrivateKey, UnparsedPublicKey, X25519, agree_ephemeral};
+use aws_lc_rs::rand::SystemRandom;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -93,7 +95,7 @@ impl Identity for HybridIdentity {
         let [argument] = stanza.args.as_slice() else { return malformed };
         let Ok(bytes) = BASE64.decode(argument) else { return malformed };
         let Ok(encapsulated) = <XWing as Kem>::EncappedKey::from_bytes(&bytes) else { return malformed };
-        if stanza.body.len() != BODY_BYTES {
+        if stanza.body.len() != BODY_BYTES || has_low_order(&bytes) {
             return malformed;
         }
         let context = setup_receiver::<ChaCha20Poly1305, HkdfSha256, XWing>(
@@ -109,6 +111,15 @@ impl Identity for HybridIdentity {
         let key = Zeroizing::new(key);
         Some(Ok(FileKey::init_with_mut(|file_key| file_key.copy_from_slice(key.as_ref()))))
     }
+}
+
+/// Returns whether the X25519 share at the end of an encapsulation has a low order: every key gives the same secret with
+/// such a one, so anyone could have made it. X-Wing does not look; age refuses it.
+fn has_low_order(encapsulation: &[u8]) -> bool {
+    let Some((_, share)) = encapsulation.split_last_chunk::<32>() else { return true };
+    let Ok(any_key) = EphemeralPrivateKey::generate(&X25519, &SystemRandom::new()) else { return true };
+    // The agreement fails for a secret of zeros.
+    agree_ephemeral(any_key, UnparsedPublicKey::new(&X25519, share), (), |_| Ok(())).is_err()
 }
 
 /// age's base64: no padding, no unused bits.

@@ -1,6 +1,8 @@
 //! Identity files by SOPS's rules: one identity a line, `#` comments, in variables also several a line.
 
+use ::age::armor::ArmoredReader;
 use ::age::secrecy::SecretString;
+use aws_lc_rs::digest;
 use sealops_formats::Plaintext;
 
 use super::hybrid::HybridIdentity;
@@ -108,6 +110,24 @@ fn parse(text: &str, line: usize) -> Result<ParsedIdentity, IdentityError> {
 /// Returns whether a text is an age file itself: identities under a passphrase.
 pub fn is_encrypted_identity_file(text: &Plaintext) -> bool {
     text.expose().starts_with(b"age-encryption") || text.expose().starts_with(b"-----BEGIN AGE")
+}
+
+/// Returns the name under which gpg-agent caches the passphrase of an identity file: the one that SOPS uses.
+pub fn passphrase_cache_id(text: &Plaintext) -> String {
+    let mut binary = Plaintext::default();
+    // A broken armour gives another name, and the file will not open anyway.
+    let _ = std::io::copy(&mut ArmoredReader::new(text.expose()), &mut binary);
+    let hash = digest::digest(&digest::SHA256, binary.expose());
+    // 25 bytes, so that the name is short enough for the agent (RFC 4648 section 6, no padding needed).
+    let mut name = "SopsAge".to_owned();
+    for chunk in hash.as_ref()[..25].chunks_exact(5) {
+        let bits = chunk.iter().fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
+        for place in (0..8).rev() {
+            let index = usize::try_from(bits >> (5 * place) & 31).unwrap_or(0);
+            name.push(char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[index]));
+        }
+    }
+    name
 }
 
 /// Decrypts an identity file; what comes out is read by [`parse_identities`].

@@ -16,7 +16,7 @@ pub use ::age::{Identity, Recipient as WrapRecipient};
 pub use hybrid::{HybridIdentity, HybridRecipient};
 pub use identity::{
     IdentityError, MAX_IDENTITY_BYTES, ParsedIdentity, decrypt_identity_file, is_encrypted_identity_file,
-    parse_identities,
+    parse_identities, passphrase_cache_id,
 };
 pub use ssh::{EncryptedSshKey, SshIdentity, parse_ssh_identity};
 
@@ -164,21 +164,67 @@ pub fn decrypt<'a>(
     decrypt_up_to(message, identities, MAX_CONTENT_BYTES)
 }
 
-fn decrypt_up_to<'a>(
+/// Decrypts a message whose content may have up to `limit` bytes.
+///
+/// # Errors
+/// As [`decrypt`].
+pub fn decrypt_up_to<'a>(
     message: &[u8],
     identities: impl Iterator<Item = &'a dyn Identity>,
     limit: usize,
 ) -> Result<Plaintext, AgeError> {
-    if message.len() > MAX_MESSAGE_BYTES.max(limit) {
+    // Armour and headers make it larger than its content; each limit has room for them.
+    if message.len() > MAX_MESSAGE_BYTES.max(limit.saturating_mul(2)) {
         return Err(AgeError::TooLarge);
     }
-    let mut armor = ArmoredReader::new(message);
-    let decryptor = ::age::Decryptor::new_buffered(&mut armor).map_err(classify)?;
+    let binary = dearmored(message)?;
+    if !has_canonical_stanzas(&binary) {
+        return Err(AgeError::Header);
+    }
+    let decryptor = ::age::Decryptor::new_buffered(binary.as_slice()).map_err(classify)?;
     let reader = decryptor.decrypt(identities).map_err(classify)?;
     let mut content = Plaintext::with_capacity(limit.min(message.len()) + 1);
     let limit_bytes = u64::try_from(limit).unwrap_or(u64::MAX);
     std::io::copy(&mut reader.take(limit_bytes + 1), &mut content).map_err(|_| AgeError::Payload)?;
     if content.len() > limit { Err(AgeError::TooLarge) } else { Ok(content) }
+}
+
+/// Returns the binary message. What is not binary must be armour, with nothing but blanks around it.
+fn dearmored(message: &[u8]) -> Result<Vec<u8>, AgeError> {
+    if message.starts_with(b"age-encryption.org/") {
+        return Ok(message.to_vec());
+    }
+    if message.is_empty() {
+        return Err(AgeError::Header);
+    }
+    let text = message.trim_ascii_start();
+    if !text.starts_with(b"-----BEGIN AGE ENCRYPTED FILE-----") {
+        return Err(AgeError::Armor);
+    }
+    let mut binary = Vec::with_capacity(text.len());
+    ArmoredReader::new(text).read_to_end(&mut binary).map_err(|_| AgeError::Armor)?;
+    // The reader takes what has no full first line for a binary message.
+    if binary.starts_with(b"-----BEGIN") { Err(AgeError::Armor) } else { Ok(binary) }
+}
+
+/// Returns whether every stanza's body ends with a line of fewer than 64 characters, as the format asks. The `age` crate
+/// accepts bodies of its first drafts, too, which have none.
+fn has_canonical_stanzas(message: &[u8]) -> bool {
+    let mut complete = true;
+    for line in message.split(|byte| *byte == b'\n').skip(1) {
+        if line.starts_with(b"---") {
+            return complete;
+        }
+        if line.starts_with(b"-> ") {
+            if !complete {
+                return false;
+            }
+            complete = false;
+        } else {
+            complete = line.len() < 64;
+        }
+    }
+    true
 }
 
 /// Maps the errors of the `age` crate, whose texts are translated to the user's language.
@@ -189,9 +235,8 @@ fn classify(error: ::age::DecryptError) -> AgeError {
         E::InvalidMac => AgeError::HeaderMac,
         E::NoMatchingKeys => AgeError::NoMatch,
         E::ExcessiveWork { .. } => AgeError::Passphrase("the passphrase's work factor is too large"),
-        E::KeyDecryptionFailed => AgeError::Passphrase("incorrect passphrase"),
-        E::DecryptionFailed => AgeError::Payload,
-        E::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => AgeError::Armor,
+        // The payload fails while it is read; this is a file key that does not open: a wrong passphrase.
+        E::KeyDecryptionFailed | E::DecryptionFailed => AgeError::Passphrase("incorrect passphrase"),
         E::Io(_) => AgeError::Header,
         #[allow(
             unreachable_patterns,

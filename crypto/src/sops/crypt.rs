@@ -169,7 +169,10 @@ fn decrypt(leaf: &mut Leaf<'_>, plan: &mut Plan, aad: &[u8], cipher: &ValueCiphe
     let type_name = type_named(type_name).ok_or(ValueError::UnknownType)?;
     plan.type_name = Some(type_name);
     let decrypted = match type_name {
-        "comment" => return Ok(place_comment(leaf, plan, bytes)),
+        "comment" => {
+            place_comment(leaf, plan, bytes);
+            return Ok(());
+        }
         _ => Scalar::from_plain_bytes(type_name, bytes).map_err(|error| match error {
             WrongPlainBytes::Malformed(what) => ValueError::Malformed(what),
             WrongPlainBytes::UnknownType => ValueError::UnknownType,

@@ -190,9 +190,10 @@ impl ClearFile {
     /// Refuses what is encrypted already (a binary file by its envelope), and a file without documents.
     pub fn new(tree: Tree, format: Format) -> Result<Self, ClearFileError> {
         let first = tree.documents.first().ok_or(ClearFileError::Empty)?;
+        // The first document only, as SOPS: a reserved key in a later one is found when the metadata is put in.
         let encrypted = match format {
             Format::Binary => is_binary_envelope(first),
-            _ => tree.documents.iter().any(|document| has_metadata(format, document)),
+            _ => has_metadata(format, first),
         };
         if encrypted { Err(ClearFileError::AlreadyEncrypted) } else { Ok(Self { tree, format }) }
     }

@@ -277,7 +277,7 @@ fn literal(out: &mut String, c: char) {
 mod tests {
     use super::*;
 
-    /// Pattern, text, and what Go 1.25 answers: `None` for an expression that it refuses.
+    /// Pattern, text, and what Go 1.26.8 answers: `None` for an expression that it refuses.
     #[test]
     fn go_answers() {
         let table: &[(&str, &str, Option<bool>)] = &[

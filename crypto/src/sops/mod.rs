@@ -54,3 +54,6 @@ pub use tree_edit::{MAX_STEPS, PathError, Step, ValuePath, extract};
 pub use value::{EncryptedText, NONCE_BYTES, ValueError};
 pub use walk::NonTextKey;
 pub use wrapping::{DataKeyWrapping, WrapError, WrapTask};
+
+#[cfg(test)]
+mod tests;

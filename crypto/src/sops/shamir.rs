@@ -175,6 +175,25 @@ mod tests {
         assert_ne!(combine(&[&shares[4], &shares[6]]).unwrap().as_slice(), secret);
     }
 
+    /// Shares 3, 4 and 5 of five that sops 3.13.3 made with a threshold of three.
+    #[test]
+    fn shares_of_sops_combine() {
+        let shares: Vec<KeyPart> = [
+            "28337e15c36760c47f067728cb351ca499104fadb2819771a407f94a688db02603",
+            "7d319e02167550ec472492531b2e32c599fcbfe404435dcbda0a40b1372a233904",
+            "9ae1a84ec15f16ceedd8d52332043d9b40a1ce42886797f79d20273aec2be82f05",
+        ]
+        .map(|hex| {
+            let digits = hex.as_bytes().as_chunks::<2>().0.iter();
+            let bytes =
+                digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap());
+            KeyPart::new(bytes.collect::<Vec<u8>>().into())
+        })
+        .into();
+        let combined = combine(&[&shares[0], &shares[1], &shares[2]]).unwrap();
+        assert_eq!(combined.as_slice(), b"0123456789abcdef0123456789abcdef");
+    }
+
     /// B7 65: impossible thresholds; B7 66: repeated, empty, short shares and x = 0.
     #[test]
     fn bad_input_65_66_is_refused() {

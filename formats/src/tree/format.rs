@@ -8,7 +8,7 @@ pub const MAX_BYTES: usize = 256 << 20;
 /// Deepest nesting of maps and lists.
 pub const MAX_DEPTH: usize = 256;
 /// Most nodes of one text, each use of an alias counted.
-pub const MAX_NODES: usize = 10_000_000;
+pub const MAX_NODES: usize = 4_000_000;
 
 /// Where the binary format keeps its bytes.
 const BINARY_KEY: &str = "data";

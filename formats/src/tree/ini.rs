@@ -42,16 +42,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Tree, ParseError> {
                 counter = 1;
             }
             Some(_) => {
-                let (name, offset) = reader.key_name(line)?;
-                let mut name = name.to_vec();
-                if name == b"-" {
-                    name = format!("#{counter}").into_bytes();
-                    counter += 1;
-                }
-                let value = reader.value(&line[offset..])?;
-                if name.is_empty() {
-                    return Err(reader.fail(ParseProblem::Syntax("a key without a name")));
-                }
+                let (name, value) = reader.key(line, &mut counter)?;
                 let comment = reader.take_comment();
                 if let Some(section) = sections.last_mut() {
                     section.set(name, value, comment);
@@ -144,6 +135,21 @@ impl<'a> Reader<'a> {
         self.comment.push(from_mark(&line[close + 1..]));
         section.comment = self.take_comment();
         Ok(section)
+    }
+
+    /// Reads a key with its value; keys named `-` are numbered.
+    fn key(&mut self, line: &[u8], counter: &mut usize) -> Result<(Vec<u8>, Plaintext), ParseError> {
+        let (name, offset) = self.key_name(line)?;
+        let mut name = name.to_vec();
+        if name == b"-" {
+            name = format!("#{counter}").into_bytes();
+            *counter += 1;
+        }
+        let value = self.value(&line[offset..])?;
+        if name.is_empty() {
+            return Err(self.fail(ParseProblem::Syntax("a key without a name")));
+        }
+        Ok((name, value))
     }
 
     fn take_comment(&mut self) -> Plaintext {
@@ -410,11 +416,13 @@ pub(super) fn emit_value(value: &Node) -> Result<Plaintext, EmitError> {
 
 fn write_value(out: &mut Plaintext, value: &Node) -> Result<(), EmitError> {
     let map = match value {
-        Node::Null => return Ok(out.push(b"null")),
         Node::Scalar(scalar) => return write_scalar(out, scalar),
         Node::Seq(_) => return Err(EmitError::Complex),
-        Node::Map(map) if map.entries.is_empty() => return Ok(out.push(b"null")),
-        Node::Map(map) => map,
+        Node::Map(map) if !map.entries.is_empty() => map,
+        Node::Null | Node::Map(_) => {
+            out.push(b"null");
+            return Ok(());
+        }
     };
     for (index, entry) in map.entries.iter().enumerate() {
         out.push(if index == 0 { b"[{\"Key\":" } else { b",{\"Key\":" });

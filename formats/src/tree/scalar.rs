@@ -167,3 +167,53 @@ fn parse_go_float(text: &str) -> Option<f64> {
     let overflow = number.is_infinite() && text.bytes().any(|byte| byte.is_ascii_digit());
     (!overflow).then_some(number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(scalar: &Scalar) -> String {
+        scalar.to_plain_bytes().unwrap().expose_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn gives_the_bytes_that_sops_encrypts_and_reads_them_back() {
+        let time = |text| Scalar::Time(Time::parse_rfc3339(text).unwrap());
+        for (scalar, kind, bytes) in [
+            (Scalar::Str("foo".into()), "str", "foo"),
+            (Scalar::Int(i64::MIN), "int", "-9223372036854775808"),
+            (Scalar::Float(1.0), "float", "1"),
+            (Scalar::Float(1e23), "float", "100000000000000000000000"),
+            (Scalar::Float(1e-7), "float", "0.0000001"),
+            (Scalar::Float(-0.0), "float", "-0"),
+            (Scalar::Float(f64::INFINITY), "float", "+Inf"),
+            (Scalar::Float(f64::NEG_INFINITY), "float", "-Inf"),
+            (Scalar::Float(f64::NAN), "float", "NaN"),
+            (Scalar::Bool(true), "bool", "True"),
+            (Scalar::Bool(false), "bool", "False"),
+            (time("2024-01-01T00:00:00+00:00"), "time", "2024-01-01T00:00:00Z"),
+            (time("2024-02-29T01:02:03.120+07:06"), "time", "2024-02-29T01:02:03.12+07:06"),
+        ] {
+            assert_eq!((scalar.type_name(), plain(&scalar).as_str()), (kind, bytes));
+            assert_eq!(plain(&Scalar::from_plain_bytes(kind, bytes.into()).unwrap()), bytes);
+        }
+        assert_eq!(Scalar::Uint(u64::MAX).to_plain_bytes().unwrap_err(), NotEncryptable::Uint64);
+    }
+
+    #[test]
+    fn refuses_bytes_that_do_not_fit_their_type() {
+        for (kind, bytes) in [
+            ("int", "1.5"),
+            ("int", "9223372036854775808"),
+            ("float", "1e999"),
+            ("float", "x"),
+            ("bool", "yes"),
+            ("time", "2024-02-30T00:00:00Z"),
+            ("time", "2024-01-01 00:00:00Z"),
+            ("comment", "c"),
+        ] {
+            assert!(Scalar::from_plain_bytes(kind, bytes.into()).is_err(), "{kind} {bytes}");
+        }
+        assert!(matches!(Scalar::from_plain_bytes("bytes", vec![0xff].into()), Ok(Scalar::Str(_))));
+    }
+}

@@ -128,7 +128,7 @@ fn read_clock(text: &str, strict: bool) -> Option<(u8, u8, u8, u32)> {
     let nanosecond = match fraction {
         None => 0,
         Some(fraction) if !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit()) => {
-            format!("{:0<9}", fraction).get(..9)?.parse().ok()?
+            format!("{fraction:0<9}").get(..9)?.parse().ok()?
         }
         Some(_) => return None,
     };

@@ -113,7 +113,7 @@ fn plain_node(out: &mut String, value: &Node, format: Format) {
             out.push(']');
         }
         Node::Scalar(Scalar::Float(number)) if number.fract() == 0.0 => {
-            write!(out, "{:e}", number + 0.0).unwrap()
+            write!(out, "{:e}", number + 0.0).unwrap();
         }
         #[expect(clippy::cast_precision_loss, reason = "compared as floats")]
         Node::Scalar(Scalar::Int(number)) if *number != 0 => write!(out, "{:e}", *number as f64).unwrap(),

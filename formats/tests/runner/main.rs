@@ -4,5 +4,7 @@
 mod cells;
 mod dump;
 mod generate;
+mod hostile;
+mod metadata;
 mod oracle;
 mod stores;

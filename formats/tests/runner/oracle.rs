@@ -15,6 +15,8 @@ pub(crate) struct Request {
     pub(crate) output: Format,
     pub(crate) indent: Option<i32>,
     pub(crate) input: Vec<u8>,
+    /// Whether the text is an encrypted file, which goes in and out with its metadata.
+    pub(crate) encrypted: bool,
 }
 
 #[derive(Serialize)]
@@ -23,6 +25,7 @@ struct Line<'a> {
     output: &'a str,
     indent: Option<i32>,
     input: String,
+    encrypted: bool,
 }
 
 /// What SOPS made of it.
@@ -79,6 +82,7 @@ pub(crate) fn ask(requests: &[Request]) -> Vec<Answer> {
                 output: request.output.name(),
                 indent: request.indent,
                 input: base64::encode_public(&request.input),
+                encrypted: request.encrypted,
             };
             serde_json::to_string(&line).unwrap()
         })

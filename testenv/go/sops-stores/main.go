@@ -30,6 +30,8 @@ type request struct {
 	Output string `json:"output"`
 	Indent *int   `json:"indent"`
 	Input  string `json:"input"`
+	// Encrypted asks for the way with metadata, in and out.
+	Encrypted bool `json:"encrypted"`
 }
 
 type answer struct {
@@ -50,6 +52,8 @@ type store interface {
 	EmitPlainFile(sops.TreeBranches) ([]byte, error)
 	EmitValue(interface{}) ([]byte, error)
 	EmitExample() []byte
+	LoadEncryptedFile([]byte) (sops.Tree, error)
+	EmitEncryptedFile(sops.Tree) ([]byte, error)
 }
 
 func open(format string, indent *int) store {
@@ -190,6 +194,9 @@ func respond(r request) (a answer) {
 	if r.Format == "yaml" && endless(input) {
 		return answer{Error: "stack overflow: an alias inside of its own anchor"}
 	}
+	if r.Encrypted {
+		return withMetadata(from, input)
+	}
 	var branches sops.TreeBranches
 	if err := guarded(func() (err error) { branches, err = from.LoadPlainFile(input); return }); err != nil {
 		return answer{Error: err.Error()}
@@ -222,6 +229,26 @@ func respond(r request) (a answer) {
 		}
 	}
 	_ = guarded(func() error { a.Example = base64.StdEncoding.EncodeToString(to.EmitExample()); return nil })
+	return a
+}
+
+// withMetadata reads an encrypted file, and writes it as it was read.
+func withMetadata(s store, input []byte) (a answer) {
+	var tree sops.Tree
+	if err := guarded(func() (err error) { tree, err = s.LoadEncryptedFile(input); return }); err != nil {
+		return answer{Error: err.Error()}
+	}
+	var out strings.Builder
+	for _, branch := range tree.Branches {
+		dump(&out, branch)
+		out.WriteString(";")
+	}
+	a.Tree = out.String()
+	a.EmitError = text(guarded(func() error {
+		out, err := s.EmitEncryptedFile(tree)
+		a.Emitted = base64.StdEncoding.EncodeToString(out)
+		return err
+	}))
 	return a
 }
 

@@ -237,6 +237,7 @@ impl Loader<'_> {
             self.loaded.identities.push(Box::new(LockedFile {
                 text,
                 location: location.to_owned(),
+                environment: self.environment.clone(),
                 prompt: Arc::clone(self.prompt),
                 opened: OnceLock::new(),
             }));
@@ -331,15 +332,30 @@ impl Identity for LockedSshKey {
 struct LockedFile {
     text: Plaintext,
     location: String,
+    environment: Environment,
     prompt: Arc<dyn Prompt>,
     opened: OnceLock<Option<Vec<AnyIdentity>>>,
 }
 
 impl LockedFile {
+    /// Asks gpg-agent, which may know the passphrase, or else the person. The agent forgets a wrong one.
+    fn decrypt(&self, question: &str) -> Option<Plaintext> {
+        #[cfg(unix)]
+        if let Some(mut agent) = super::agent::Agent::connect(&self.environment) {
+            let cache_id = keys::passphrase_cache_id(&self.text);
+            let passphrase = agent.passphrase(&cache_id, question)?;
+            let text = keys::decrypt_identity_file(&self.text, &passphrase).ok();
+            if text.is_none() {
+                agent.forget(&cache_id);
+            }
+            return text;
+        }
+        keys::decrypt_identity_file(&self.text, &self.prompt.passphrase(question)?).ok()
+    }
+
     fn open(&self) -> Option<Vec<AnyIdentity>> {
         let question = format!("Enter passphrase for identity '{}':", self.location);
-        let passphrase = self.prompt.passphrase(&question)?;
-        let text = keys::decrypt_identity_file(&self.text, &passphrase).ok()?;
+        let text = self.decrypt(&question)?;
         usable(keys::parse_identities(&text, false).ok()?, &self.prompt).ok()
     }
 }

@@ -7,6 +7,8 @@
 
 mod age_keys;
 mod age_plugin;
+#[cfg(unix)]
+mod agent;
 mod environment;
 mod gnupg;
 mod program;

@@ -345,3 +345,6 @@ impl RawDestinationRule {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

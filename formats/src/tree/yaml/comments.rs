@@ -159,20 +159,10 @@ impl<'a> Scanner<'a> {
         if is_blank(byte) {
             return true;
         }
-        let indent = self.indent.max(0);
         let closes_flow = self.flow_level > 0 && matches!(byte, b']' | b'}');
         if closes_flow || is_break_or_end(self.text, place) {
             if closes_flow || !block.recent_empty {
-                if closes_flow || block.is_foot_at_blank_line(indent) {
-                    if !block.lines.is_empty() {
-                        if block.left_of(indent) {
-                            block.token = block.start;
-                        }
-                        self.end_foot(block, *ahead);
-                    }
-                } else if !block.lines.is_empty() && byte != 0 {
-                    block.lines.push(b"");
-                }
+                self.end_comment_line(block, *ahead, closes_flow);
             }
             if !is_break(self.text, place) {
                 return false;
@@ -184,18 +174,43 @@ impl<'a> Scanner<'a> {
             return true;
         }
         let column = isize::try_from(block.here.column).unwrap_or(isize::MAX);
-        if !block.lines.is_empty() && column - 1 < indent && block.here.column != block.start.column {
+        if !block.lines.is_empty()
+            && column - 1 < self.indent.max(0)
+            && block.here.column != block.start.column
+        {
             // At another indentation it is a foot of what came before.
             self.end_foot(block, *ahead);
         }
         if byte != b'#' {
             return false;
         }
+        self.take_comment_line(block, *ahead);
+        *ahead = 0;
+        true
+    }
+
+    /// A blank line, the end of a flow collection or of the text: a foot ends here, a head has a gap.
+    fn end_comment_line(&mut self, block: &mut CommentBlock<'a>, ahead: usize, closes_flow: bool) {
         if block.lines.is_empty() {
-            block.start = Mark { index: self.mark.index + *ahead, ..block.here };
+            return;
+        }
+        let indent = self.indent.max(0);
+        if closes_flow || block.is_foot_at_blank_line(indent) {
+            if block.left_of(indent) {
+                block.token = block.start;
+            }
+            self.end_foot(block, ahead);
+        } else if self.byte(ahead) != 0 {
+            block.lines.push(b"");
+        }
+    }
+
+    fn take_comment_line(&mut self, block: &mut CommentBlock<'a>, ahead: usize) {
+        let seen = self.mark.index + ahead;
+        if block.lines.is_empty() {
+            block.start = Mark { index: seen, ..block.here };
         }
         block.recent_empty = false;
-        let seen = self.mark.index + *ahead;
         while self.mark.index < seen {
             if is_break(self.text, self.position) {
                 self.skip_line();
@@ -205,10 +220,8 @@ impl<'a> Scanner<'a> {
         }
         let line = self.read_comment_line();
         block.lines.push(line);
-        *ahead = 0;
         block.here.column = 0;
         block.here.line = self.mark.line;
-        true
     }
 
     fn end_foot(&mut self, block: &mut CommentBlock<'a>, ahead: usize) {

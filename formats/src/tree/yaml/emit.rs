@@ -3,17 +3,12 @@
 //! Comments wait in four slots (head, line, foot, tail) until the writer comes to a place for their kind; which place
 //! that is follows go-yaml's emitter step by step, because it shows in the bytes.
 
-use super::super::number::go_float;
-use super::super::{Comment, EmitError, Entry, Item, Key, Layout, Map, Node, Scalar, Tree};
-use super::chars::{is_break, width};
-use super::text::{chomping, double_quoted, is_breaks_only, is_multiline, needs_indent_hint, style_of};
+use super::super::{Comment, EmitError, Entry, Item, Key, Layout, Map, Node, Tree};
+use super::leaf::Leaf;
+use super::text::{double_quoted, is_multiline};
 use super::token::Style;
-use crate::{Plaintext, base64};
+use crate::Plaintext;
 
-/// Longest key that is written without `? `, in bytes.
-const MAX_SIMPLE_KEY: usize = 128;
-/// Characters of base64 per line.
-const BASE64_LINE: usize = 70;
 const DEFAULT_INDENT: isize = 4;
 
 /// Writes every document.
@@ -53,21 +48,21 @@ enum Place {
 /// A comment text with its first `#`, lines joined; empty for none.
 type Slot = Plaintext;
 
-struct Emitter {
-    out: Plaintext,
-    best_indent: isize,
-    indent: isize,
-    indents: Vec<isize>,
-    column: isize,
-    whitespace: bool,
-    indention: bool,
-    foot_indent: isize,
-    head: Slot,
-    line: Slot,
-    foot: Slot,
-    tail: Slot,
-    key_line: Slot,
-    failed: Option<EmitError>,
+pub(super) struct Emitter {
+    pub(super) out: Plaintext,
+    pub(super) best_indent: isize,
+    pub(super) indent: isize,
+    pub(super) indents: Vec<isize>,
+    pub(super) column: isize,
+    pub(super) whitespace: bool,
+    pub(super) indention: bool,
+    pub(super) foot_indent: isize,
+    pub(super) head: Slot,
+    pub(super) line: Slot,
+    pub(super) foot: Slot,
+    pub(super) tail: Slot,
+    pub(super) key_line: Slot,
+    pub(super) failed: Option<EmitError>,
 }
 
 /// The comments of a collection: above it, and those that its end brings.
@@ -355,204 +350,6 @@ impl Emitter {
         }
         self.indent = self.indents.pop().unwrap_or(-1);
     }
-
-    fn plain(&mut self, text: &[u8]) {
-        if !text.is_empty() && !self.whitespace {
-            self.put(b" ", 1);
-        }
-        self.put(text, 1);
-        if !text.is_empty() {
-            self.whitespace = false;
-        }
-        self.indention = false;
-    }
-
-    fn single(&mut self, text: &[u8]) {
-        self.indicator(b"'", true, false, false);
-        let mut breaks = false;
-        let mut place = 0;
-        while place < text.len() {
-            let next = place + width(text[place]);
-            if is_break(text, place) {
-                if !breaks && text[place] == b'\n' {
-                    self.put_break();
-                }
-                self.write_break(&text[place..next]);
-                breaks = true;
-            } else {
-                if breaks && text[place] != b' ' {
-                    self.write_indent();
-                }
-                if text[place] == b'\'' {
-                    self.put(b"'", 1);
-                }
-                self.put(&text[place..next], 1);
-                if text[place] != b' ' {
-                    self.indention = false;
-                    breaks = false;
-                }
-            }
-            place = next;
-        }
-        self.indicator(b"'", false, false, false);
-        self.whitespace = false;
-        self.indention = false;
-    }
-
-    fn literal(&mut self, text: &[u8]) {
-        self.indicator(b"|", true, false, false);
-        if needs_indent_hint(text) {
-            // go-yaml writes the layout's indentation here, which is wrong inside of lists: what SOPS writes there it
-            // cannot read. Where there are breaks only, nothing is indented.
-            let parent = self.indents.last().copied().unwrap_or(0).max(0);
-            let columns = if is_breaks_only(text) { self.best_indent } else { self.indent - parent };
-            self.indicator(columns.to_string().as_bytes(), false, false, false);
-        }
-        self.indicator(chomping(text), false, false, false);
-        if self.line.is_empty() {
-            self.put_break();
-        } else {
-            self.process_line();
-        }
-        self.whitespace = true;
-        let mut breaks = true;
-        let mut place = 0;
-        while place < text.len() {
-            if is_break(text, place) {
-                let next = place + width(text[place]);
-                self.write_break(&text[place..next]);
-                breaks = true;
-                place = next;
-                continue;
-            }
-            if breaks {
-                self.write_indent();
-            }
-            let start = place;
-            while place < text.len() && !is_break(text, place) {
-                place += width(text[place]);
-            }
-            self.put(&text[start..place], 1);
-            self.indention = false;
-            breaks = false;
-        }
-    }
-
-    fn process_head(&mut self) {
-        if !self.tail.is_empty() {
-            let tail = std::mem::take(&mut self.tail);
-            self.write_indent();
-            self.comment(&tail);
-            self.foot_indent = self.indent.max(0);
-        }
-        if !self.head.is_empty() {
-            let head = std::mem::take(&mut self.head);
-            self.write_indent();
-            self.comment(&head);
-        }
-    }
-
-    fn process_line(&mut self) {
-        if !self.line.is_empty() {
-            let line = std::mem::take(&mut self.line);
-            if !self.whitespace {
-                self.put(b" ", 1);
-            }
-            self.comment(&line);
-        }
-    }
-
-    fn process_foot(&mut self) {
-        if !self.foot.is_empty() {
-            let foot = std::mem::take(&mut self.foot);
-            self.write_indent();
-            self.comment(&foot);
-            self.foot_indent = self.indent.max(0);
-        }
-    }
-
-    fn comment(&mut self, comment: &Plaintext) {
-        let text = comment.expose();
-        if comment.expose_str().is_none() {
-            self.failed = Some(EmitError::CommentNotText);
-        }
-        let (mut breaks, mut pound) = (false, false);
-        let mut place = 0;
-        while place < text.len() {
-            if is_break(text, place) {
-                let next = place + width(text[place]);
-                self.write_break(&text[place..next]);
-                (breaks, pound) = (true, false);
-                place = next;
-                continue;
-            }
-            if breaks {
-                self.write_indent();
-            }
-            if !pound && text[place] != b'#' {
-                self.put(b"# ", 2);
-            }
-            pound = true;
-            let start = place;
-            while place < text.len() && !is_break(text, place) {
-                place += width(text[place]);
-            }
-            self.put(&text[start..place.min(text.len())], 1);
-            self.indention = false;
-            breaks = false;
-        }
-        if !breaks {
-            self.put_break();
-        }
-        self.whitespace = true;
-    }
-
-    fn indicator(&mut self, text: &[u8], spaced: bool, whitespace: bool, indention: bool) {
-        if spaced && !self.whitespace {
-            self.put(b" ", 1);
-        }
-        self.put(text, isize::try_from(text.len()).unwrap_or(0));
-        self.whitespace = whitespace;
-        self.indention = self.indention && indention;
-    }
-
-    fn write_indent(&mut self) {
-        const BLANKS: [u8; 64] = [b' '; 64];
-        let indent = self.indent.max(0);
-        if !self.indention || self.column > indent || self.column == indent && !self.whitespace {
-            self.put_break();
-        }
-        if self.foot_indent == indent {
-            self.put_break();
-        }
-        while self.column < indent {
-            let missing = usize::try_from(indent - self.column).unwrap_or(0).min(BLANKS.len());
-            self.put(&BLANKS[..missing], isize::try_from(missing).unwrap_or(0));
-        }
-        self.whitespace = true;
-        self.foot_indent = -1;
-    }
-
-    fn put_break(&mut self) {
-        self.out.push(b"\n");
-        self.column = 0;
-        self.indention = true;
-    }
-
-    fn write_break(&mut self, text: &[u8]) {
-        self.out.push(text);
-        self.column = 0;
-        self.indention = true;
-    }
-
-    /// Appends text that holds no breaks. Only whether the column passes the indentation matters, so a text of any
-    /// length may count as one column where it starts at the indentation or after it.
-    fn put(&mut self, text: &[u8], columns: isize) {
-        self.out.push(text);
-        if !text.is_empty() {
-            self.column += columns.max(1);
-        }
-    }
 }
 
 /// Comments that wait for the next key or element.
@@ -596,89 +393,4 @@ fn fill(slot: &mut Slot, comment: Slot) {
     if !comment.is_empty() {
         *slot = comment;
     }
-}
-
-/// A scalar ready to be written.
-enum Leaf<'a> {
-    Text(&'a [u8]),
-    Binary(Plaintext),
-    Word(Plaintext),
-}
-
-impl<'a> Leaf<'a> {
-    fn of(scalar: &'a Scalar) -> Self {
-        match scalar {
-            Scalar::Str(text) => Self::of_bytes(text.expose()),
-            Scalar::Int(number) => Self::Word(number.to_string().into()),
-            Scalar::Uint(number) => Self::Word(number.to_string().into()),
-            Scalar::Float(number) => Self::Word(match go_float(*number, 'e') {
-                text if text == "+Inf" => ".inf".into(),
-                text if text == "-Inf" => "-.inf".into(),
-                text if text == "NaN" => ".nan".into(),
-                text => text.into(),
-            }),
-            Scalar::Bool(value) => Self::Word(value.to_string().into()),
-            Scalar::Time(time) => Self::Word(time.to_rfc3339_nano().into()),
-        }
-    }
-
-    fn of_key(key: &'a Key) -> Self {
-        match key {
-            Key::Text(text) => Self::of_bytes(text.as_bytes()),
-            Key::Bytes(bytes) => Self::of_bytes(bytes),
-            Key::Other(Some(scalar)) => Self::of(scalar),
-            Key::Other(None) => Self::Word("null".into()),
-        }
-    }
-
-    fn of_bytes(bytes: &'a [u8]) -> Self {
-        if std::str::from_utf8(bytes).is_ok() {
-            Self::Text(bytes)
-        } else {
-            Self::Binary(folded_base64(bytes))
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Text(bytes) => bytes,
-            Self::Binary(text) | Self::Word(text) => text.expose(),
-        }
-    }
-
-    fn style(&self) -> Style {
-        match self {
-            Self::Text(bytes) => style_of(bytes),
-            Self::Word(_) => Style::Plain,
-            Self::Binary(text) if text.expose().contains(&b'\n') => Style::Literal,
-            Self::Binary(_) => Style::Plain,
-        }
-    }
-
-    fn tag(&self) -> Option<&'static [u8]> {
-        match self {
-            Self::Binary(_) => Some(b"!!binary"),
-            Self::Text(b"<<") => Some(b"!!merge"),
-            _ => None,
-        }
-    }
-
-    fn is_simple_key(&self) -> bool {
-        let length = self.bytes().len() + self.tag().map_or(0, <[u8]>::len);
-        length <= MAX_SIMPLE_KEY && !is_multiline(self.bytes())
-    }
-}
-
-/// Encodes to base64; what is longer than a line is broken up, each line with its break.
-fn folded_base64(bytes: &[u8]) -> Plaintext {
-    let text = base64::encode(bytes);
-    if text.len() < BASE64_LINE {
-        return text;
-    }
-    let mut folded = Plaintext::with_capacity(text.len() + text.len() / BASE64_LINE + 1);
-    for line in text.expose().chunks(BASE64_LINE) {
-        folded.push(line);
-        folded.push(b"\n");
-    }
-    folded
 }

@@ -8,6 +8,9 @@
 mod chars;
 mod comments;
 mod emit;
+mod flow;
+mod keys;
+mod leaf;
 mod load;
 mod node;
 mod parse;
@@ -17,6 +20,7 @@ mod scan;
 mod tags;
 mod text;
 mod token;
+mod write;
 
 pub(super) use emit::{emit, emit_value};
 pub(crate) use text::double_quoted;

@@ -27,16 +27,16 @@ pub(super) struct Parser<'a> {
 
 /// What stands before the content of a node.
 #[derive(Default)]
-struct Properties<'a> {
-    anchor: Option<&'a [u8]>,
-    tag: Option<String>,
+pub(super) struct Properties<'a> {
+    pub(super) anchor: Option<&'a [u8]>,
+    pub(super) tag: Option<String>,
     /// Whether a tag was written, the lone `!` too.
     any: bool,
 }
 
 /// What the next token is, as far as the grammar asks.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     Alias,
     Anchor,
     Tag,
@@ -165,7 +165,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads a node; `indentless` where a list may stand at the column of its key.
-    fn node(&mut self, block: bool, indentless: bool) -> Scan<Id> {
+    pub(super) fn node(&mut self, block: bool, indentless: bool) -> Scan<Id> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(self.scanner.error(ParseProblem::TooDeep));
@@ -354,131 +354,18 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn move_foot(&mut self, key: Id, value: Id) {
+    pub(super) fn move_foot(&mut self, key: Id, value: Id) {
         if self.nodes[key].foot.is_empty() && !self.nodes[value].foot.is_empty() {
             self.nodes[key].foot = std::mem::take(&mut self.nodes[value].foot);
         }
     }
 
-    fn flow_list(&mut self, properties: Properties<'a>, mark: Mark) -> Scan<Id> {
-        let id = self.flow_start(Kind::List(Vec::new()), properties, mark)?;
-        let mut items = Vec::new();
-        loop {
-            let mut next = self.peek()?;
-            if next != Next::FlowSequenceEnd && !items.is_empty() {
-                if next != Next::FlowEntry {
-                    return Err(self.fault("a ',' or ']' is missing"));
-                }
-                self.take();
-                next = self.peek()?;
-            }
-            match next {
-                Next::FlowSequenceEnd => break,
-                Next::Key => {
-                    let pair = self.flow_pair()?;
-                    items.push(pair);
-                }
-                _ => items.push(self.node(false, false)?),
-            }
-        }
-        self.flow_end(id);
-        self.nodes[id].kind = Kind::List(items);
-        Ok(id)
-    }
-
-    /// Reads `key: value` as an element of a list.
-    fn flow_pair(&mut self) -> Scan<Id> {
-        let mark = self.mark()?;
-        let id = self.add(Kind::Map(Vec::new()), None, mark)?;
-        self.take();
-        let key = match self.peek()? {
-            Next::Value | Next::FlowEntry | Next::FlowSequenceEnd => {
-                self.take();
-                self.empty()?
-            }
-            _ => self.node(false, false)?,
-        };
-        let mut value = None;
-        if self.peek()? == Next::Value {
-            self.take();
-            if !matches!(self.peek()?, Next::FlowEntry | Next::FlowSequenceEnd) {
-                value = Some(self.node(false, false)?);
-            }
-        }
-        let value = match value {
-            Some(value) => value,
-            None => self.empty()?,
-        };
-        self.move_foot(key, value);
-        self.peek()?;
-        self.nodes[id].kind = Kind::Map(vec![key, value]);
-        Ok(id)
-    }
-
-    fn flow_map(&mut self, properties: Properties<'a>, mark: Mark) -> Scan<Id> {
-        let id = self.flow_start(Kind::Map(Vec::new()), properties, mark)?;
-        let mut entries = Vec::new();
-        loop {
-            let mut next = self.peek()?;
-            if next != Next::FlowMappingEnd && !entries.is_empty() {
-                if next != Next::FlowEntry {
-                    return Err(self.fault("a ',' or '}' is missing"));
-                }
-                self.take();
-                next = self.peek()?;
-            }
-            let (key, with_value) = match next {
-                Next::FlowMappingEnd => break,
-                Next::Key => {
-                    self.take();
-                    match self.peek()? {
-                        Next::Value | Next::FlowEntry | Next::FlowMappingEnd => (self.empty()?, true),
-                        _ => (self.node(false, false)?, true),
-                    }
-                }
-                _ => (self.node(false, false)?, false),
-            };
-            let mut value = None;
-            if self.peek()? == Next::Value && with_value {
-                self.take();
-                if !matches!(self.peek()?, Next::FlowEntry | Next::FlowMappingEnd) {
-                    value = Some(self.node(false, false)?);
-                }
-            }
-            let value = match value {
-                Some(value) => value,
-                None => self.empty()?,
-            };
-            self.move_foot(key, value);
-            entries.extend([key, value]);
-        }
-        self.flow_end(id);
-        self.nodes[id].kind = Kind::Map(entries);
-        Ok(id)
-    }
-
-    fn flow_start(&mut self, kind: Kind<'a>, properties: Properties<'a>, mark: Mark) -> Scan<Id> {
-        let (head, _, _) = self.comments();
-        let id = self.add(kind, properties.tag, mark)?;
-        self.nodes[id].head = head;
-        self.remember(properties.anchor, id);
-        self.take();
-        Ok(id)
-    }
-
-    fn flow_end(&mut self, id: Id) {
-        let (_, line, foot) = self.comments();
-        self.nodes[id].line = line;
-        self.nodes[id].foot = foot;
-        self.take();
-    }
-
-    fn empty(&mut self) -> Scan<Id> {
+    pub(super) fn empty(&mut self) -> Scan<Id> {
         let mark = self.mark()?;
         self.add(Kind::Scalar(Text::Source(b""), Style::Plain), None, mark)
     }
 
-    fn add(&mut self, kind: Kind<'a>, tag: Option<String>, mark: Mark) -> Scan<Id> {
+    pub(super) fn add(&mut self, kind: Kind<'a>, tag: Option<String>, mark: Mark) -> Scan<Id> {
         if self.nodes.len() >= MAX_NODES {
             return Err(self.scanner.error(ParseProblem::TooManyNodes));
         }
@@ -491,21 +378,21 @@ impl<'a> Parser<'a> {
         (node.head, node.line, node.foot) = comments;
     }
 
-    fn remember(&mut self, anchor: Option<&'a [u8]>, id: Id) {
+    pub(super) fn remember(&mut self, anchor: Option<&'a [u8]>, id: Id) {
         if let Some(name) = anchor {
             self.anchors.insert(name, id);
         }
     }
 
     /// Takes the comments that are due: head, line, foot.
-    fn comments(&mut self) -> (Lines<'a>, Lines<'a>, Lines<'a>) {
+    pub(super) fn comments(&mut self) -> (Lines<'a>, Lines<'a>, Lines<'a>) {
         self.stem.clear();
         let notes = &mut self.scanner.notes;
         (std::mem::take(&mut notes.head), std::mem::take(&mut notes.line), std::mem::take(&mut notes.foot))
     }
 
     /// Looks at the next token, which makes the comments in front of it due.
-    fn peek(&mut self) -> Scan<Next> {
+    pub(super) fn peek(&mut self) -> Scan<Next> {
         let token = self.scanner.peek()?;
         let start = token.start;
         let next = match token.kind {
@@ -534,15 +421,15 @@ impl<'a> Parser<'a> {
         Ok(next)
     }
 
-    fn take(&mut self) -> Option<TokenKind<'a>> {
+    pub(super) fn take(&mut self) -> Option<TokenKind<'a>> {
         self.scanner.take().map(|token| token.kind)
     }
 
-    fn mark(&mut self) -> Scan<Mark> {
+    pub(super) fn mark(&mut self) -> Scan<Mark> {
         self.scanner.peek().map(|token| token.start)
     }
 
-    fn fault(&self, problem: &'static str) -> ParseError {
+    pub(super) fn fault(&self, problem: &'static str) -> ParseError {
         self.scanner
             .queue
             .front()

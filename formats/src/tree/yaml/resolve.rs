@@ -202,7 +202,8 @@ fn timestamp(text: &[u8]) -> Option<Time> {
         return Some(time);
     }
     match words.split_once(' ') {
-        Some((date, clock)) => Time::from_parts(date, Some(clock), false),
+        // Go takes any number of blanks for one.
+        Some((date, clock)) => Time::from_parts(date, Some(clock.trim_start_matches(' ')), false),
         None => Time::from_parts(words, None, false),
     }
 }

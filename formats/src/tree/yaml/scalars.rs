@@ -1,5 +1,6 @@
 //! Scalars: plain, quoted and block; what stands for itself is not copied.
 
+use super::super::ParseError;
 use super::chars::{at, is_blank, is_blank_or_end, is_break, is_break_or_end, width};
 use super::scan::{Scan, Scanner};
 use super::token::Text;
@@ -8,27 +9,51 @@ use crate::Plaintext;
 /// Breaks that were read and may become a blank, themselves or nothing.
 #[derive(Default)]
 struct Breaks<'a> {
-    first: &'a [u8],
+    first: Option<&'a [u8]>,
     more: Vec<u8>,
 }
 
 impl Breaks<'_> {
-    /// Writes what the breaks stand for: one line feed is a blank, of several the first goes.
-    fn fold(&mut self, into: &mut Plaintext) {
-        if self.first.first() == Some(&b'\n') {
-            if self.more.is_empty() {
-                into.push(b" ");
-            }
-        } else {
-            into.push(self.first);
-        }
-        into.push(&self.more);
-        self.clear();
+    fn any(&self) -> bool {
+        self.first.is_some()
     }
 
-    fn clear(&mut self) {
-        self.first = b"";
+    /// Writes what the breaks stand for, and forgets them: one line feed is a blank, of several the first goes.
+    fn fold(&mut self, into: &mut Plaintext) {
+        match self.first.take() {
+            Some(b"\n") if self.more.is_empty() => into.push(b" "),
+            Some(b"\n") | None => {}
+            Some(other) => into.push(other),
+        }
+        self.keep_more(into);
+    }
+
+    /// Writes the breaks themselves, and forgets them.
+    fn keep(&mut self, into: &mut Plaintext) {
+        into.push(self.first.take().unwrap_or_default());
+        self.keep_more(into);
+    }
+
+    fn keep_more(&mut self, into: &mut Plaintext) {
+        into.push(&self.more);
         self.more.clear();
+    }
+}
+
+/// The text between quotes; what is one piece of the source so far is not copied.
+struct Quoted<'a> {
+    source: &'a [u8],
+    /// Up to here the source is in `cooked`, or means nothing.
+    copied: usize,
+    cooked: Option<Plaintext>,
+}
+
+impl Quoted<'_> {
+    fn copy_to(&mut self, end: usize) -> &mut Plaintext {
+        let text = self.cooked.get_or_insert_default();
+        text.push(&self.source[self.copied..end]);
+        self.copied = end;
+        text
     }
 }
 
@@ -39,19 +64,14 @@ impl<'a> Scanner<'a> {
         let mut end = start;
         let mut cooked: Option<Plaintext> = None;
         let mut breaks = Breaks::default();
-        let mut over_lines = false;
-        loop {
-            if self.mark.column == 0 && self.at_document_indicator() || self.byte(0) == b'#' {
-                break;
-            }
+        while !self.at_document_indicator() && self.byte(0) != b'#' {
             let piece = self.position;
             let piece_end = self.plain_piece_end();
             if piece_end > piece {
-                if over_lines {
+                if breaks.any() {
                     let text = cooked.get_or_insert_with(|| Plaintext::from(&self.text[start..end]));
                     breaks.fold(text);
                     text.push(&self.text[piece..piece_end]);
-                    over_lines = false;
                 } else if let Some(text) = &mut cooked {
                     // The blanks since the last piece belong to the text.
                     text.push(&self.text[end..piece_end]);
@@ -62,32 +82,37 @@ impl<'a> Scanner<'a> {
             if !is_blank(self.byte(0)) && !is_break(self.text, self.position) {
                 break;
             }
-            loop {
-                if is_blank(self.byte(0)) {
-                    if over_lines && self.column() < least && self.byte(0) == b'\t' {
-                        return Err(self.fault("a tab where the indentation should be"));
-                    }
-                    self.skip();
-                } else if is_break(self.text, self.position) {
-                    let value = self.skip_line();
-                    if over_lines {
-                        breaks.more.extend_from_slice(value);
-                    } else {
-                        breaks.first = value;
-                        over_lines = true;
-                    }
-                } else {
-                    break;
-                }
-            }
+            self.skip_blanks_and_breaks(&mut breaks, Some(least))?;
             if self.flow_level == 0 && self.column() < least {
                 break;
             }
         }
-        if over_lines {
+        if breaks.any() {
             self.simple_key_allowed = true;
         }
         Ok(cooked.map_or(Text::Source(&self.text[start..end]), Text::Cooked))
+    }
+
+    /// Skips to the next character; below `least`, after a break, a tab is an error.
+    fn skip_blanks_and_breaks(&mut self, breaks: &mut Breaks<'a>, least: Option<isize>) -> Scan<()> {
+        loop {
+            if is_blank(self.byte(0)) {
+                let left = breaks.any() && least.is_some_and(|least| self.column() < least);
+                if left && self.byte(0) == b'\t' {
+                    return Err(self.fault("a tab where the indentation should be"));
+                }
+                self.skip();
+            } else if is_break(self.text, self.position) {
+                let value = self.skip_line();
+                if breaks.any() {
+                    breaks.more.extend_from_slice(value);
+                } else {
+                    breaks.first = Some(value);
+                }
+            } else {
+                return Ok(());
+            }
+        }
     }
 
     /// Returns where the run of characters of a plain scalar ends.
@@ -110,85 +135,67 @@ impl<'a> Scanner<'a> {
         self.skip();
         let quote = if single { b'\'' } else { b'"' };
         let start = self.position;
-        // Where the text is a piece of the source so far, nothing is copied.
-        let mut cooked: Option<Plaintext> = None;
-        let mut copied = start;
+        let mut text = Quoted { source: self.text, copied: start, cooked: None };
         loop {
             if self.at_document_indicator() {
-                return Err(super::super::ParseError::new(opened, "a document marker inside of quotes"));
+                return Err(ParseError::new(opened, "a document marker inside of quotes"));
             }
             if self.position >= self.text.len() {
-                return Err(super::super::ParseError::new(opened, "the closing quote is missing"));
+                return Err(ParseError::new(opened, "the closing quote is missing"));
             }
             let mut breaks = Breaks::default();
-            let mut over_lines = false;
-            while !is_blank_or_end(self.text, self.position) {
-                match (self.byte(0), self.byte(1)) {
-                    (b'\'', b'\'') if single => {
-                        let text = cooked.get_or_insert_default();
-                        text.push(&self.text[copied..self.position + 1]);
-                        self.skip();
-                        self.skip();
-                        copied = self.position;
-                    }
-                    (byte, _) if byte == quote => break,
-                    (b'\\', _) if !single => {
-                        let text = cooked.get_or_insert_default();
-                        text.push(&self.text[copied..self.position]);
-                        if is_break(self.text, self.position + 1) {
-                            self.skip();
-                            self.skip_line();
-                            copied = self.position;
-                            over_lines = true;
-                            break;
-                        }
-                        let mut bytes = [0; 4];
-                        let length = self.scan_escape(&mut bytes)?;
-                        text.push(&bytes[..length]);
-                        copied = self.position;
-                    }
-                    _ => self.skip_quoted_run(quote),
-                }
+            if self.scan_quoted_words(&mut text, quote)? {
+                // An escaped break stands for nothing, those after it for themselves.
+                breaks.first = Some(b"");
             }
             if self.byte(0) == quote {
                 break;
             }
-            let blanks = self.position;
-            while is_blank(self.byte(0)) || is_break(self.text, self.position) {
-                if is_blank(self.byte(0)) {
-                    self.skip();
-                    continue;
-                }
-                let line = self.skip_line();
-                if over_lines {
-                    breaks.more.extend_from_slice(line);
-                } else {
-                    over_lines = true;
-                    breaks.first = line;
-                    let text = cooked.get_or_insert_default();
-                    text.push(&self.text[copied..blanks]);
-                }
-            }
-            if over_lines {
-                let text = cooked.get_or_insert_default();
-                // After an escaped break there is no first one.
-                if breaks.first.is_empty() {
-                    text.push(&breaks.more);
-                } else {
-                    breaks.fold(text);
-                }
-                copied = self.position;
+            let (escaped, blanks) = (breaks.any(), self.position);
+            self.skip_blanks_and_breaks(&mut breaks, None)?;
+            if breaks.any() {
+                let end = if escaped { text.copied } else { blanks };
+                breaks.fold(text.copy_to(end));
+                text.copied = self.position;
             }
         }
         let end = self.position;
         self.skip();
-        Ok(match cooked {
-            None => Text::Source(&self.text[start..end]),
-            Some(mut text) => {
-                text.push(&self.text[copied..end]);
-                Text::Cooked(text)
+        if text.cooked.is_some() {
+            text.copy_to(end);
+        }
+        Ok(text.cooked.map_or(Text::Source(&self.text[start..end]), Text::Cooked))
+    }
+
+    /// Reads up to a blank, a break or the closing quote; returns whether an escaped break was the last.
+    fn scan_quoted_words(&mut self, text: &mut Quoted<'a>, quote: u8) -> Scan<bool> {
+        let single = quote == b'\'';
+        while !is_blank_or_end(self.text, self.position) {
+            match (self.byte(0), self.byte(1)) {
+                (b'\'', b'\'') if single => {
+                    text.copy_to(self.position + 1);
+                    self.skip();
+                    self.skip();
+                    text.copied = self.position;
+                }
+                (byte, _) if byte == quote => break,
+                (b'\\', _) if !single => {
+                    text.copy_to(self.position);
+                    if is_break(self.text, self.position + 1) {
+                        self.skip();
+                        self.skip_line();
+                        text.copied = self.position;
+                        return Ok(true);
+                    }
+                    let mut bytes = [0; 4];
+                    let length = self.scan_escape(&mut bytes)?;
+                    text.copied = self.position;
+                    text.copy_to(self.position).push(&bytes[..length]);
+                }
+                _ => self.skip_quoted_run(quote),
             }
-        })
+        }
+        Ok(false)
     }
 
     /// Steps over characters that mean themselves inside of quotes.
@@ -267,32 +274,33 @@ impl<'a> Scanner<'a> {
         }
         self.skip_line();
         let mut indent = if increment == 0 { 0 } else { self.indent.max(0) + increment };
+        self.scan_block_lines(literal, chomp, &mut indent)
+    }
+
+    fn scan_block_lines(&mut self, literal: bool, chomp: Chomp, indent: &mut isize) -> Scan<Text<'a>> {
         let mut text = Plaintext::default();
         let mut breaks = Breaks::default();
-        self.scan_block_breaks(&mut indent, &mut breaks.more)?;
+        self.scan_block_breaks(indent, &mut breaks.more)?;
         let mut was_blank = false;
-        while self.column() == indent && self.position < self.text.len() {
+        while self.column() == *indent && self.position < self.text.len() {
             let blank = is_blank(self.byte(0));
-            if !literal && !was_blank && !blank && breaks.first.first() == Some(&b'\n') {
-                breaks.fold(&mut text);
+            if literal || was_blank || blank {
+                breaks.keep(&mut text);
             } else {
-                text.push(breaks.first);
-                text.push(&breaks.more);
-                breaks.clear();
+                breaks.fold(&mut text);
             }
             was_blank = blank;
-            let from = self.position;
-            let mut end = from;
+            let mut end = self.position;
             while !is_break_or_end(self.text, end) {
                 end += 1;
             }
-            text.push(&self.text[from..end]);
+            text.push(&self.text[self.position..end]);
             self.skip_until(end);
-            breaks.first = self.skip_line();
-            self.scan_block_breaks(&mut indent, &mut breaks.more)?;
+            breaks.first = Some(self.skip_line());
+            self.scan_block_breaks(indent, &mut breaks.more)?;
         }
         if chomp != Chomp::Strip {
-            text.push(breaks.first);
+            text.push(breaks.first.unwrap_or_default());
         }
         if chomp == Chomp::Keep {
             text.push(&breaks.more);

@@ -11,9 +11,6 @@ use super::chars::{at, is_blank, is_blank_or_end, is_break, width};
 use super::comments::{Note, Notes};
 use super::token::{Mark, Style, Token, TokenKind};
 
-/// A key without `?` must end on its line, this many characters after its start at most.
-const MAX_SIMPLE_KEY: usize = 1024;
-
 pub(super) type Scan<T> = Result<T, ParseError>;
 
 pub(super) struct Scanner<'a> {
@@ -25,24 +22,24 @@ pub(super) struct Scanner<'a> {
     pub(super) flow_level: usize,
     /// Column of the open block collection, -1 outside.
     pub(super) indent: isize,
-    indents: Vec<isize>,
+    pub(super) indents: Vec<isize>,
     pub(super) simple_key_allowed: bool,
-    simple_keys: Vec<SimpleKey>,
+    pub(super) simple_keys: Vec<SimpleKey>,
     /// Token numbers that may turn out to start a key, with their place in `simple_keys`.
-    key_tokens: Vec<(usize, usize)>,
+    pub(super) key_tokens: Vec<(usize, usize)>,
     pub(super) queue: VecDeque<Token<'a>>,
-    taken: usize,
+    pub(super) taken: usize,
     ready: bool,
     started: bool,
     pub(super) notes: Notes<'a>,
 }
 
 #[derive(Clone, Copy, Default)]
-struct SimpleKey {
-    possible: bool,
-    required: bool,
-    token: usize,
-    mark: Mark,
+pub(super) struct SimpleKey {
+    pub(super) possible: bool,
+    pub(super) required: bool,
+    pub(super) token: usize,
+    pub(super) mark: Mark,
 }
 
 impl<'a> Scanner<'a> {
@@ -384,104 +381,15 @@ impl<'a> Scanner<'a> {
         self.append(kind, start);
     }
 
-    /// Returns whether what started here may still be a key.
-    fn key_is_valid(&mut self, level: usize) -> Scan<bool> {
-        let Some(key) = self.simple_keys.get_mut(level) else { return Ok(false) };
-        if !key.possible {
-            return Ok(false);
-        }
-        if key.mark.line < self.mark.line || key.mark.index + MAX_SIMPLE_KEY < self.mark.index {
-            if key.required {
-                return Err(ParseError::new(key.mark, "the ':' of a key is missing"));
-            }
-            key.possible = false;
-            return Ok(false);
-        }
-        Ok(true)
-    }
-
-    fn save_key(&mut self) -> Scan<()> {
-        if !self.simple_key_allowed {
-            return Ok(());
-        }
-        let required = self.flow_level == 0 && self.indent == self.column();
-        self.remove_key()?;
-        let level = self.simple_keys.len() - 1;
-        let token = self.next_token_number();
-        self.simple_keys[level] = SimpleKey { possible: true, required, token, mark: self.mark };
-        let taken = self.taken;
-        self.key_tokens.retain(|(number, _)| *number >= taken && *number != token);
-        self.key_tokens.push((token, level));
-        Ok(())
-    }
-
-    fn remove_key(&mut self) -> Scan<()> {
-        let level = self.simple_keys.len() - 1;
-        let key = self.simple_keys[level];
-        if key.possible {
-            if key.required {
-                return Err(ParseError::new(key.mark, "the ':' of a key is missing"));
-            }
-            self.forget_key(level);
-        }
-        Ok(())
-    }
-
-    fn forget_key(&mut self, level: usize) {
-        let key = &mut self.simple_keys[level];
-        key.possible = false;
-        let gone = key.token;
-        self.key_tokens.retain(|(token, _)| *token != gone);
-    }
-
-    /// Opens a block collection where the column is deeper than the open one.
-    fn roll(&mut self, column: isize, token: Option<usize>, kind: TokenKind<'a>, mark: Mark) -> Scan<()> {
-        if self.flow_level > 0 || self.indent >= column {
-            return Ok(());
-        }
-        self.indents.push(self.indent);
-        self.indent = column;
-        if self.indents.len() > MAX_DEPTH {
-            return Err(self.error(ParseProblem::TooDeep));
-        }
-        self.insert(token, kind, mark);
-        Ok(())
-    }
-
-    /// Closes block collections deeper than the column.
-    ///
-    /// An end is moved before comments at the indentation of the block that ends, so that they become its foot.
-    fn unroll(&mut self, column: isize, scan_mark: Mark) {
-        if self.flow_level > 0 {
-            return;
-        }
-        let mut mark = scan_mark;
-        mark.index = mark.index.saturating_sub(1);
-        while self.indent > column {
-            let mut stop = mark.index;
-            for note in self.notes.all.iter().rev() {
-                if note.end.index < stop {
-                    break;
-                }
-                if isize::try_from(note.start.column).unwrap_or(isize::MAX) == self.indent + 1 {
-                    mark = note.start;
-                }
-                stop = note.scan.index;
-            }
-            self.append(TokenKind::BlockEnd, mark);
-            self.indent = self.indents.pop().unwrap_or(-1);
-        }
-    }
-
-    fn next_token_number(&self) -> usize {
+    pub(super) fn next_token_number(&self) -> usize {
         self.taken + self.queue.len()
     }
 
-    fn append(&mut self, kind: TokenKind<'a>, start: Mark) {
+    pub(super) fn append(&mut self, kind: TokenKind<'a>, start: Mark) {
         self.queue.push_back(Token { kind, start });
     }
 
-    fn insert(&mut self, number: Option<usize>, kind: TokenKind<'a>, start: Mark) {
+    pub(super) fn insert(&mut self, number: Option<usize>, kind: TokenKind<'a>, start: Mark) {
         match number.and_then(|number| number.checked_sub(self.taken)) {
             Some(place) => self.queue.insert(place.min(self.queue.len()), Token { kind, start }),
             None => self.append(kind, start),

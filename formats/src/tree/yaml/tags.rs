@@ -149,19 +149,7 @@ impl<'a> Scanner<'a> {
                 self.skip();
                 TokenKind::VersionDirective { major, minor: self.scan_version()? }
             }
-            b"TAG" => {
-                self.skip_blanks();
-                let handle = self.scan_handle(true)?;
-                if !is_blank(self.byte(0)) {
-                    return Err(self.fault("the TAG directive has no prefix"));
-                }
-                self.skip_blanks();
-                let prefix = self.scan_uri(&[])?;
-                if !is_blank_or_end(self.text, self.position) {
-                    return Err(self.fault("text after the TAG directive"));
-                }
-                TokenKind::TagDirective { handle, prefix }
-            }
+            b"TAG" => self.scan_tag_directive()?,
             _ => return Err(self.fault("an unknown directive")),
         };
         self.skip_blanks();
@@ -175,6 +163,20 @@ impl<'a> Scanner<'a> {
         }
         self.skip_line();
         Ok(kind)
+    }
+
+    fn scan_tag_directive(&mut self) -> Scan<TokenKind<'a>> {
+        self.skip_blanks();
+        let handle = self.scan_handle(true)?;
+        if !is_blank(self.byte(0)) {
+            return Err(self.fault("the TAG directive has no prefix"));
+        }
+        self.skip_blanks();
+        let prefix = self.scan_uri(&[])?;
+        if !is_blank_or_end(self.text, self.position) {
+            return Err(self.fault("text after the TAG directive"));
+        }
+        Ok(TokenKind::TagDirective { handle, prefix })
     }
 
     fn skip_blanks(&mut self) {

@@ -94,13 +94,7 @@ impl Looks {
         let (Some(first), Some(last)) = (text.first(), text.last()) else {
             return Self { plain: true, single: true, block: false };
         };
-        let mut indicators = text.starts_with(b"---") || text.starts_with(b"...");
-        indicators |= match first {
-            b'#' | b',' | b'[' | b']' | b'{' | b'}' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\'' | b'"'
-            | b'%' | b'@' | b'`' => true,
-            b'?' | b':' | b'-' => text.len() == 1 || is_blank(text[1]),
-            _ => false,
-        };
+        let mut indicators = starts_with_indicator(text);
         let (mut special, mut tabs, mut breaks) = (false, false, false);
         let (mut space_break, mut break_space) = (false, false);
         let mut before = Before::Start;
@@ -141,6 +135,15 @@ impl Looks {
             single: !(break_space || space_break || tabs || special),
             block: !(trailing_space || space_break || special),
         }
+    }
+}
+
+fn starts_with_indicator(text: &[u8]) -> bool {
+    match text {
+        [b'-', b'-', b'-', ..] | [b'.', b'.', b'.', ..] => true,
+        [b'?' | b':' | b'-', rest @ ..] => rest.first().is_none_or(|second| is_blank(*second)),
+        [first, ..] => b"#,[]{}&*!|>'\"%@`".contains(first),
+        [] => false,
     }
 }
 

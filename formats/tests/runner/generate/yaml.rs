@@ -1,206 +1,11 @@
-//! Texts in all five formats, from a seed.
+//! YAML: documents of nested values, documents about one value, and lines in no order.
 
-use sealops_formats::tree::Format;
+use super::{Random, TEXTS};
 
-use crate::oracle::Request;
-
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() >> 33).unwrap() % bound
-    }
-
-    pub(crate) fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-
-    pub(crate) fn pick<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
-        choices[self.below(choices.len())]
-    }
+/// Documents of nested values, with comments wherever YAML takes them.
+pub(super) fn documents(random: &mut Random) -> Vec<u8> {
+    Yaml::new(random).documents()
 }
-
-/// Returns the text of a seed, and what it is to be written as.
-pub(crate) fn request(seed: u64) -> Request {
-    let mut random = Random::new(seed + 1);
-    random.next();
-    let format = match random.below(20) {
-        0..13 => Format::Yaml,
-        13..15 => Format::Json,
-        15..17 => Format::Dotenv,
-        17..19 => Format::Ini,
-        _ => Format::Binary,
-    };
-    let output = if random.chance(75) { format } else { Format::ALL[random.below(Format::ALL.len())] };
-    let indent = match output {
-        _ if random.chance(3) => Some(-2),
-        Format::Yaml => [None, None, Some(0), Some(1), Some(2), Some(3), Some(7), Some(12)][random.below(8)],
-        _ => [None, None, Some(0), Some(-1), Some(2)][random.below(5)],
-    };
-    let mut input = match format {
-        Format::Yaml if random.chance(25) => cell(&mut random),
-        Format::Yaml if random.chance(55) => Yaml::new(&mut random).documents(),
-        Format::Yaml => chaos(&mut random),
-        Format::Json => json(&mut random),
-        Format::Dotenv => dotenv(&mut random),
-        Format::Ini => ini(&mut random),
-        Format::Binary if random.chance(10) => Vec::new(),
-        Format::Binary if random.chance(50) => random.pick(TEXTS).as_bytes().to_vec(),
-        Format::Binary => (0..random.below(60)).map(|_| u8::try_from(random.below(256)).unwrap()).collect(),
-    };
-    match random.below(30) {
-        0 => input = String::from_utf8_lossy(&input).replace('\n', "\r\n").into_bytes(),
-        1 => input.splice(0..0, *b"\xef\xbb\xbf").for_each(drop),
-        2 => drop(input.pop()),
-        3 if format != Format::Binary => input.extend_from_slice(b"\n\n"),
-        _ => {}
-    }
-    Request { format, output, indent, input }
-}
-
-const TEXTS: &[&str] = &[
-    "foo",
-    "bar baz",
-    "x",
-    "hello world, this is text",
-    "ENC[AES256_GCM,data:K3s=,iv:M4XB=,tag:Is=,type:str]",
-    "a: b",
-    "# no comment",
-    "it's",
-    "say \"hi\"",
-    "back\\slash",
-    "tab\there",
-    "é ü ñ",
-    "日本語",
-    "emoji 😀",
-    "nel\u{85}x",
-    "ls\u{2028}x",
-    "ps\u{2029}",
-    "nbsp\u{a0}",
-    "bom\u{feff}x",
-    "\u{7f}",
-    "bell\u{7}",
-    "esc\u{1b}[0m",
-    "",
-    " ",
-    "  lead",
-    "trail ",
-    "-",
-    "- a",
-    "--",
-    "---",
-    "...",
-    "?",
-    "? a",
-    ":",
-    "a:",
-    ":a",
-    "*star",
-    "&amp",
-    "!tag",
-    "|",
-    ">",
-    "%x",
-    "@x",
-    "`x",
-    "{",
-    "}",
-    "[",
-    "]",
-    ",",
-    "[a]",
-    "{a: b}",
-    "yes",
-    "no",
-    "on",
-    "OFF",
-    "y",
-    "N",
-    "true",
-    "False",
-    "null",
-    "~",
-    "Null",
-    "12",
-    "0x1F",
-    "017",
-    "1_000",
-    "1e3",
-    "1.5",
-    ".5",
-    "5.",
-    "-0",
-    "+1",
-    "12:30:45",
-    "190:20:30.15",
-    "1:61",
-    "2001-01-01",
-    "2001-12-14t21:59:43.10-05:00",
-    "2001-12-14 21:59:43.1",
-    "<<",
-    "=",
-    "0b101",
-    "0o17",
-    ".inf",
-    ".nan",
-    "\n",
-    "a\n",
-    "a\nb",
-    "a\nb\n",
-    "a\nb\n\n",
-    "\na",
-    "\n\na\n",
-    " a\nb",
-    "  a\n b\n",
-    "a \nb",
-    "a\n  b\nc",
-    "a\tb\nc",
-    "\ta\nb",
-    "a\n\tb\n",
-    "a\r\nb",
-    "é\nü\n",
-    "😀\nx",
-    "#a\n#b",
-    "a\n#b",
-    "- a\n- b\n",
-    "---\na: b\n",
-    "a\n\n\nb",
-    "a\u{2028}b\nc",
-    "\u{2028}a",
-    "a\n ",
-    "a\n\n ",
-    "key=value",
-    ";x",
-    "x ; y",
-    "x # y",
-    "x #y",
-    "`",
-    "a`b\n",
-    "\"\"\"",
-    "'quoted'",
-    "\"quoted\"",
-    "\\n",
-    "\\\n",
-    "x\\",
-    "1e400",
-    "9223372036854775807",
-    "9223372036854775808",
-    "18446744073709551615",
-    "18446744073709551616",
-    "-9223372036854775808",
-    "-9223372036854775809",
-];
 
 const PLAIN: &[&str] = &[
     "foo",
@@ -255,6 +60,7 @@ const PLAIN: &[&str] = &[
     "2001-12-14T21:59:43Z",
     "2001-12-14 21:59:43.1",
     "2001-12-14 21:59:43Z",
+    "2001-12-14   1:2:3",
     "2024-02-29T00:00:00.123456789+07:06",
     "2001-12-14T21:59:43,5Z",
     "2001-12-14T1:2:3+24:60",
@@ -316,43 +122,45 @@ const PLAIN: &[&str] = &[
     "!local [1, 2]",
 ];
 
+const VALUES: &[&str] = &[
+    "{x: 1}",
+    "*m",
+    "{}",
+    "*e",
+    "[1, two]",
+    "*l",
+    "[]",
+    "*n",
+    "text",
+    "'a # b'",
+    "\"\"",
+    "''",
+    "\"a\\nb\\n\"",
+    "\"a\\n\"",
+    "*t",
+    "!!binary /w==",
+    "*b",
+    "42",
+    "-7",
+    "18446744073709551615",
+    "9223372036854775808",
+    "1.5",
+    "1e30",
+    "true",
+    "False",
+    "2024-01-01",
+    "2001-12-14t21:59:43.10-05:00",
+    "null",
+    "~",
+    "",
+];
+
+/// How many documents [`cell`] knows: each value at five places in a map and in a list.
+pub(super) const CELLS: usize = VALUES.len() * 5 * 2;
+
 /// A document about one value: every kind of it, with comments at every place.
-fn cell(random: &mut Random) -> Vec<u8> {
-    const VALUES: &[&str] = &[
-        "{x: 1}",
-        "*m",
-        "{}",
-        "*e",
-        "[1, two]",
-        "*l",
-        "[]",
-        "*n",
-        "text",
-        "'a # b'",
-        "\"\"",
-        "''",
-        "\"a\\nb\\n\"",
-        "\"a\\n\"",
-        "*t",
-        "!!binary /w==",
-        "*b",
-        "42",
-        "-7",
-        "18446744073709551615",
-        "9223372036854775808",
-        "1.5",
-        "1e30",
-        "true",
-        "False",
-        "2024-01-01",
-        "2001-12-14t21:59:43.10-05:00",
-        "null",
-        "~",
-        "",
-    ];
-    let value = random.pick(VALUES);
-    let place = random.below(5);
-    let list = random.chance(50);
+pub(super) fn cell(random: &mut Random, cell: usize) -> Vec<u8> {
+    let (value, place, list) = (VALUES[cell / 10], cell % 5, cell % 10 < 5);
     let mut out = String::from(
         "anchors:\n  - &m\n    x: 1\n  - &e {}\n  - &l\n    - 1\n  - &n []\n  - &t |\n    a\n    b\n  - &b !!binary /w==\n",
     );
@@ -445,7 +253,6 @@ const REMARKS: &[&str] = &[
     "# ENC[AES256_GCM,data:x]",
 ];
 
-/// Documents of nested values, with comments wherever YAML takes them.
 struct Yaml<'r> {
     random: &'r mut Random,
     out: String,
@@ -681,7 +488,7 @@ impl<'r> Yaml<'r> {
 }
 
 /// Lines of YAML in no order: comments, blank lines and indentation where nobody would write them.
-fn chaos(random: &mut Random) -> Vec<u8> {
+pub(super) fn chaos(random: &mut Random) -> Vec<u8> {
     const PIECES: &[&str] = &[
         "a: b",
         "k: v",
@@ -781,6 +588,11 @@ fn chaos(random: &mut Random) -> Vec<u8> {
             names += 1;
             piece = format!("{}{names}{}", &piece[..1], &piece[1..]);
         }
+        if random.below(200) == 0 {
+            // Past the 512 bytes that go-yaml looks through for a comment, and the 1,024 of a key.
+            let long = [500 + random.below(30), 1_010 + random.below(30)][random.below(2)];
+            out.push_str(&["\n", " ", "k", "# "][random.below(4)].repeat(long));
+        }
         if random.chance(45) {
             out.push_str(&" ".repeat(1 + random.below(5)));
         }
@@ -790,192 +602,4 @@ fn chaos(random: &mut Random) -> Vec<u8> {
         }
     }
     out.into_bytes()
-}
-
-fn json(random: &mut Random) -> Vec<u8> {
-    let mut out = String::new();
-    json_value(random, &mut out, 0);
-    match random.below(25) {
-        0 => out.push_str("\n{\"more\": 1}"),
-        1 => drop(out.pop()),
-        2 => out.push_str("\n\n"),
-        _ => {}
-    }
-    let mut out = out.into_bytes();
-    if random.chance(5) && out.len() > 4 {
-        let at = random.below(out.len());
-        out.insert(at, b"\xff,:]}\"0"[random.below(7)]);
-    }
-    out
-}
-
-fn json_value(random: &mut Random, out: &mut String, depth: usize) {
-    const LEAVES: &[&str] = &[
-        "1",
-        "-1",
-        "0",
-        "-0",
-        "1.0",
-        "1e2",
-        "1E-7",
-        "0.1",
-        "1e21",
-        "123456789012345678901234567890",
-        "9223372036854775807",
-        "9223372036854775808",
-        "-9223372036854775808",
-        "1.7976931348623157e308",
-        "1e400",
-        "1e-400",
-        "true",
-        "false",
-        "null",
-        "\"\\ud83d\\ude00\"",
-        "\"\\ud83d\"",
-        "\"\\udc00x\"",
-        "\"\\u00e9\\/\\b\\f\\t\\u0000\"",
-        "\"<&>\u{2028}\u{2029}\u{7f}\"",
-        "\"ENC[x]\"",
-        "[]",
-        "{}",
-        "[1, [2, {}], null]",
-    ];
-    let kind = if depth == 0 && random.chance(96) { 0 } else { random.below(10) };
-    match kind {
-        0..=2 if depth < 4 => {
-            out.push('{');
-            for index in 0..random.below(5) {
-                out.push_str(if index > 0 { ", " } else { " " });
-                let key =
-                    if random.chance(80) { random.pick(&["a", "b", "c", "d"]) } else { random.pick(TEXTS) };
-                out.push_str(&serde_json::to_string(key).unwrap());
-                out.push_str(random.pick(&[":", ": ", " :\n "]));
-                json_value(random, out, depth + 1);
-            }
-            out.push('}');
-        }
-        3 | 4 if depth < 4 => {
-            out.push('[');
-            for index in 0..random.below(5) {
-                out.push_str(if index > 0 { "," } else { "" });
-                json_value(random, out, depth + 1);
-            }
-            out.push(']');
-        }
-        5 | 6 => out.push_str(&serde_json::to_string(random.pick(TEXTS)).unwrap()),
-        _ => out.push_str(random.pick(LEAVES)),
-    }
-}
-
-fn dotenv(random: &mut Random) -> Vec<u8> {
-    const LINES: &[&str] = &[
-        "A=b",
-        "# c",
-        "#",
-        "",
-        "  B = two ",
-        "C=a\\nb",
-        "C=\\\\n",
-        "D=",
-        "=x",
-        "E=a=b",
-        "export F=1",
-        "G='q'",
-        " # x=y",
-        "H=é😀",
-        "A=again",
-        "I=x # y",
-        "novalue",
-        "J=\\",
-        "K=\\n\\n",
-    ];
-    let mut out = Vec::new();
-    for _ in 0..random.below(8) {
-        let mut line = random.pick(LINES);
-        if line == "novalue" && !random.chance(10) {
-            line = "A=b";
-        }
-        out.extend_from_slice(line.as_bytes());
-        out.extend_from_slice(if random.chance(4) { b"\xff\r\n" } else { b"\n" });
-    }
-    if random.chance(20) {
-        out.extend_from_slice(random.pick(&[
-            b"L=\xff\n# below\n".as_slice(),
-            b"# above\nM=\xff\n",
-            b"N=\n# below\n",
-        ]));
-    }
-    out
-}
-
-fn ini(random: &mut Random) -> Vec<u8> {
-    const LINES: &[&str] = &[
-        "a = b",
-        "key=value",
-        "long key name = x",
-        "a: b",
-        "; c",
-        "# d",
-        ";; e",
-        "#  # f",
-        "",
-        "[s]",
-        "[other section]",
-        "[s] ; after",
-        "[DEFAULT]",
-        "[default]",
-        "[]",
-        "[x",
-        "[a]b]",
-        "k = v ; c",
-        "k = v # d",
-        "k=v;c",
-        "q = \"x\"",
-        "q = 'y'",
-        "q = \"a\"b\"",
-        "q = ` raw ; x `",
-        "t = \"\"\"one",
-        "two\"\"\"",
-        "t = \"\"\"x\"\"\" ; y",
-        "m = `a",
-        "b` # z",
-        "c = a \\",
-        "  more",
-        "- = auto",
-        "-=x",
-        "lines = \"\"\"a\nb\"\"\"",
-        "\"quo ted\" = x",
-        "`a=b` = y",
-        "e =",
-        "e = ",
-        "noeq",
-        "= x",
-        "sp = \" x \"",
-        "u = é\u{a0}",
-        "p = %(a)s",
-        "h = #x",
-        "bs = x\\",
-        "\"\"\"a\"b\"\"\" = z",
-        "dup = 1",
-        "dup = 2",
-    ];
-    let mut out = String::new();
-    for _ in 0..random.below(12) {
-        let mut line = random.pick(LINES);
-        if matches!(line, "[]" | "[x" | "noeq" | "= x") && !random.chance(5) {
-            line = "a = b";
-        }
-        out.push_str(random.pick(&["", "", "", "", "  ", "\t"]));
-        out.push_str(line);
-        out.push('\n');
-    }
-    let mut out = out.into_bytes();
-    if random.chance(15) {
-        out.extend_from_slice(random.pick(&[
-            b"; above\nbytes = \xff\n".as_slice(),
-            b"bytes = \xff\nnext = 1\n",
-            b"bytes = \xff\n",
-        ]));
-    }
-    out
 }
