@@ -183,15 +183,25 @@ pub(crate) fn masked(bytes: &[u8], root: &Path) -> String {
 }
 
 fn mask_values(text: &str) -> String {
+    const START: &str = "ENC[AES256_GCM,data:";
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(start) = rest.find("ENC[AES256_GCM,data:") {
+    while let Some(start) = rest.find(START) {
         let (before, found) = rest.split_at(start);
         masked.push_str(before);
-        let end = found.find(",type:").unwrap_or(found.len());
-        let data = found["ENC[AES256_GCM,data:".len()..end].split(',').next().unwrap_or_default();
-        masked.push_str(&format!("ENC[{} characters", data.len()));
-        rest = &found[end..];
+        let whole = &found[..found.find(']').unwrap_or(found.len())];
+        match whole.find(",type:") {
+            Some(end) => {
+                let data = whole[START.len()..end].split(',').next().unwrap_or_default();
+                masked.push_str(&format!("ENC[{} characters", data.len()));
+                rest = &found[end..];
+            }
+            // A text that only looks like one.
+            None => {
+                masked.push_str(START);
+                rest = &found[START.len()..];
+            }
+        }
     }
     masked.push_str(rest);
     masked
