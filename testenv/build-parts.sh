@@ -86,6 +86,7 @@ sources=$(cat "$here"/go/template*/*.go "$here"/go/template/oracle/*.go | sha256
 for set in sealed-secrets external-secrets; do
   go_part template-$set template-$set "-s -w -X main.sources=$sources" template-$set=.
 done
+# As for the templates.
 go_part kstatus kstatus "-s -w -X main.sources=$(sha256sum <"$here/go/kstatus/main.go" | cut -c1-16)" kstatus=.
 go_file sealed-secrets-crd=helm/sealed-secrets/crds/bitnami.com_sealedsecrets.yaml \
   sealed-secrets github.com/bitnami/sealed-secrets
