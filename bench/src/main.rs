@@ -51,7 +51,7 @@ impl Context {
 
 type Benchmark = fn(&Context, &mut Report) -> Result<()>;
 
-const BENCHMARKS: [(&str, Benchmark); 6] = [
+const BENCHMARKS: [(&str, Benchmark); 7] = [
     ("P1", start::run),
     // P1 to P6 in one go: they share their files.
     ("SOPS", sops_files::run),
