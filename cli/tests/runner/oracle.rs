@@ -9,4 +9,5 @@ pub(crate) struct Request {
     pub(crate) output: Format,
     pub(crate) indent: Option<i32>,
     pub(crate) input: Vec<u8>,
+    pub(crate) encrypted: bool,
 }
