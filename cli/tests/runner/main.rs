@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     reason = "a panic is how a test fails; clippy sees only functions marked as tests"
 )]
+#![allow(clippy::print_stdout, reason = "what was compared how often belongs into the log")]
 
 mod backup;
 mod bad_input;

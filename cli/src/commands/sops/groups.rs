@@ -16,6 +16,7 @@ pub(in crate::commands) struct Args {
 }
 
 #[derive(clap::Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it, and it lives as long as the process")]
 enum Verb {
     /// Add a key group
     Add {

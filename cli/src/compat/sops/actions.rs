@@ -367,7 +367,7 @@ fn update_one(session: &Session, local: &Parsed, path: &Path) -> Result<(), Comm
     };
     let name = path.display();
     let candidate = updatekeys::prepare(session, path, types(local).input, |_| {
-        say(format!("Syncing keys for file {name}"))
+        say(format!("Syncing keys for file {name}"));
     })?;
     if !candidate.update.changes() {
         say(format!("File {name} already up to date"));

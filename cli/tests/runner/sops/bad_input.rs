@@ -189,7 +189,7 @@ fn every_number_fails_as_it_should() {
         let arguments: Vec<&str> = case.arguments.iter().map(String::as_str).collect();
         let run = world.run(Side::Ours, &arguments, &[]);
         let mut add = |problem: String| {
-            problems.push(format!("{} {:?}: {problem}\n  {}", case.number, case.arguments, run.err))
+            problems.push(format!("{} {:?}: {problem}\n  {}", case.number, case.arguments, run.err));
         };
         match case.expect {
             Fails(code, text) => {

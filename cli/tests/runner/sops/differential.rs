@@ -143,6 +143,11 @@ fn run(world: &World, round: usize, totals: &Mutex<Totals>) -> usize {
         return 0;
     }
     let (e1, e2) = (masked(&world.read(&ours), world.root()), masked(&world.read(&theirs), world.root()));
+    if e1 != e2 && without_empty_comments(&e1) == without_empty_comments(&e2) {
+        let name = "an empty comment in a list becomes an empty text";
+        *totals.lock().unwrap().known.entry(name).or_default() += 1;
+        return 0;
+    }
     if e1 != e2 {
         fail(format!("encrypted texts differ:\n--- theirs\n{e2}\n--- ours\n{e1}\n---"));
         return 0;
@@ -152,6 +157,12 @@ fn run(world: &World, round: usize, totals: &Mutex<Totals>) -> usize {
     let compare = |what: &str, one: super::world::Outcome, two: super::world::Outcome| {
         if inline && one.code == two.code && without_comments(&one.out) == without_comments(&two.out) {
             let name = "an inline comment becomes one above, or goes, when it is decrypted";
+            *totals.lock().unwrap().known.entry(name).or_default() += 1;
+            return true;
+        }
+        let (left, right) = (masked(&one.out, world.root()), masked(&two.out, world.root()));
+        if one.code == two.code && one.out != two.out && left == right {
+            let name = "a comment that sops moves under another key cannot be decrypted any more";
             *totals.lock().unwrap().known.entry(name).or_default() += 1;
             return true;
         }
@@ -172,6 +183,13 @@ fn run(world: &World, round: usize, totals: &Mutex<Totals>) -> usize {
     let one = world.run(Side::Theirs, &["decrypt", &ours], &[]);
     let two = world.run(Side::Ours, &["decrypt", &theirs], &[]);
     let both_failed = one.code != 0 && one.code == two.code;
+    // sops forgets a marker that other comments follow, and then cannot read what it wrote itself (#2281).
+    if one.code == 51 && two.code == 0 && world.run(Side::Theirs, &["decrypt", &theirs], &[]).code == 51 {
+        let name =
+            "encrypted_comment_regex: several comments in front of an element give a wrong MAC (#2281)";
+        *totals.lock().unwrap().known.entry(name).or_default() += 1;
+        return 0;
+    }
     if !compare("decrypt (ours by theirs, theirs by ours)", one, two) || both_failed {
         return 0;
     }
@@ -201,6 +219,11 @@ fn run(world: &World, round: usize, totals: &Mutex<Totals>) -> usize {
     }
     assert!(is_encrypted(&world.read(&ours)) || input.is_empty() || e1.contains("mac"));
     CASES_OF_A_ROUND
+}
+
+/// Makes empty elements and encrypted comments of up to three bytes the same.
+fn without_empty_comments(text: &str) -> String {
+    text.replace("- ENC[4 characters,type:comment]", "- \"\"")
 }
 
 /// Mistakes of sops that ours does not repeat (appendix B of the specification, F), recognised by the text.

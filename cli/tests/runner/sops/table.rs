@@ -160,7 +160,7 @@ impl Report<'_> {
         });
         match wanted {
             Some(wanted) if wanted == theirs => {
-                self.add(format!("both end with {wanted}: the reason is stale"))
+                self.add(format!("both end with {wanted}: the reason is stale"));
             }
             Some(wanted) if wanted == ours => {}
             None if theirs == ours => {}
@@ -172,7 +172,7 @@ impl Report<'_> {
     fn same(&mut self, what: &str, theirs: &str, ours: &str, intended: bool) {
         match (theirs == ours, intended) {
             (false, false) => {
-                self.add(format!("{what} differ:\n--- theirs\n{theirs}\n--- ours\n{ours}\n---"))
+                self.add(format!("{what} differ:\n--- theirs\n{theirs}\n--- ours\n{ours}\n---"));
             }
             (true, true) => self.add(format!("{what} are the same: the reason is stale")),
             _ => {}
