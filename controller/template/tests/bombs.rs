@@ -2,7 +2,6 @@
 //!
 //! Every bomb goes off in a process of its own, so that memory which an earlier one left behind hides nothing.
 #![allow(missing_docs, clippy::unwrap_used, clippy::needless_range_loop)]
-
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::process::Command;

@@ -18,12 +18,32 @@ const INTENDED: &[(&str, &str, &str)] = &[
     ("Role", "/metadata/labels", "common labels are on every object"),
     ("RoleBinding", "/metadata/labels", "common labels are on every object"),
     ("Deployment", "/spec/template/spec/containers/0/image", "the image is ours"),
-    ("Deployment", "/spec/template/spec/containers/0/env", "the leader's name and the namespace, no Go settings"),
-    ("Deployment", "/spec/template/spec/containers/0/readinessProbe/httpGet/path", "/readyz says more than /healthz"),
-    ("Deployment", "/spec/template/spec/containers/0/volumeMounts", "no temporary folder: nothing is written"),
+    (
+        "Deployment",
+        "/spec/template/spec/containers/0/env",
+        "the leader's name and the namespace, no Go settings",
+    ),
+    (
+        "Deployment",
+        "/spec/template/spec/containers/0/readinessProbe/httpGet/path",
+        "/readyz says more than /healthz",
+    ),
+    (
+        "Deployment",
+        "/spec/template/spec/containers/0/volumeMounts",
+        "no temporary folder: nothing is written",
+    ),
     ("Deployment", "/spec/template/spec/volumes", "no temporary folder: nothing is written"),
-    ("Deployment", "/spec/template/spec/containers/0/ports/0/hostPort", "upstream takes the container's port"),
-    ("Deployment", "/spec/template/spec/containers/0/ports/1/hostPort", "upstream takes the container's port"),
+    (
+        "Deployment",
+        "/spec/template/spec/containers/0/ports/0/hostPort",
+        "upstream takes the container's port",
+    ),
+    (
+        "Deployment",
+        "/spec/template/spec/containers/0/ports/1/hostPort",
+        "upstream takes the container's port",
+    ),
     ("Deployment", "/spec/template/spec/terminationGracePeriodSeconds", "work in hand is finished"),
     ("Role", "/rules", "no deletion; the state shards"),
     ("ClusterRole", "/rules", "no deletion; the addresses of API servers"),
@@ -56,13 +76,18 @@ fn render(chart: &Path, values: Option<&Path>) -> Result<Objects> {
     let text = output.text().with_context(|| format!("helm template {}", chart.display()))?;
     // Upstream names a key twice in places, which Helm lets pass: the last one counts.
     let documents = manifest::parse(text.as_bytes())?;
-    let documents: Vec<Value> = documents.iter().map(|document| document.root.read()).collect::<Result<_, _>>()?;
+    let documents: Vec<Value> =
+        documents.iter().map(|document| document.root.read()).collect::<Result<_, _>>()?;
     let mut objects = Objects::new();
     for document in documents.iter().filter(|document| document.is_object()) {
         let metadata = &document["metadata"];
         let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let key =
-            format!("{}/{}/{}", word(&document["kind"]), word(&metadata["namespace"]), word(&metadata["name"]));
+        let key = format!(
+            "{}/{}/{}",
+            word(&document["kind"]),
+            word(&metadata["namespace"]),
+            word(&metadata["name"])
+        );
         let mut paths = BTreeMap::new();
         flatten(document, "", &mut paths);
         assert!(objects.insert(key.clone(), paths).is_none(), "{key} twice");
@@ -125,7 +150,10 @@ fn the_values_of_upstreams_chart_give_the_same_objects() -> Result<()> {
             let (Some(theirs), Some(ours)) = (theirs.get(key), ours.get(key)) else {
                 match ONLY.iter().position(|(only, _)| only == key) {
                     Some(index) => drop(used.insert(("only", index))),
-                    None => faults.push(format!("{name}: {key}: only in {}", if theirs.contains_key(key) { "upstream's" } else { "ours" })),
+                    None => faults.push(format!(
+                        "{name}: {key}: only in {}",
+                        if theirs.contains_key(key) { "upstream's" } else { "ours" }
+                    )),
                 }
                 continue;
             };
@@ -149,7 +177,11 @@ fn the_values_of_upstreams_chart_give_the_same_objects() -> Result<()> {
             }
         }
     }
-    println!("helm: {} value files, {compared} settings compared, {} intended differences", files.len(), used.len());
+    println!(
+        "helm: {} value files, {compared} settings compared, {} intended differences",
+        files.len(),
+        used.len()
+    );
     assert!(faults.is_empty(), "{} differences:\n{}", faults.len(), faults.join("\n"));
     assert!(compared > 500, "only {compared} settings compared");
     assert_eq!(used.len(), INTENDED.len() + ONLY.len(), "a listed difference does not occur: {used:?}");

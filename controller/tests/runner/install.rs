@@ -35,11 +35,8 @@ fn helm(plane: &ControlPlane, arguments: &[&str]) -> Result<String> {
 /// Seals an object for a certificate, and waits until it is a Secret.
 async fn unseal(plane: &ControlPlane, certificate: &Certificate, name: &str) -> Result<()> {
     let client = plane.client()?;
-    create(
-        &sealed_api(&client, "shop"),
-        Draft::new("shop", name, vec![("a", b"one")]).sealed(certificate),
-    )
-    .await?;
+    create(&sealed_api(&client, "shop"), Draft::new("shop", name, vec![("a", b"one")]).sealed(certificate))
+        .await?;
     synced(&client, "shop", name, "True").await?;
     secret(&client, "shop", name).await?;
     Ok(())
@@ -62,12 +59,13 @@ fn the_chart_installs_upgrades_and_its_controller_unseals() {
         helm(&plane, &["install", name])?;
         // The arguments are those of the Deployment, but for the ports, which tests choose.
         let deployments = Api::<Deployment>::namespaced(plane.client()?, HOME);
-        let pod = deployments.get(name).await?.spec.and_then(|spec| spec.template.spec).context("no pod")?;
+        let pod = deployments.get(name).await?.spec.template.spec.context("no pod")?;
         let container = pod.containers.into_iter().next().context("no container")?;
         assert_eq!(container.command, Some(vec!["controller".to_owned()]));
         let arguments = container.args.unwrap_or_default();
         let listens = arguments.iter().position(|word| word == "--listen-addr").context("no address")?;
-        let flags: Vec<&str> = arguments[..listens].iter().map(String::as_str).chain(["--key-size=2048"]).collect();
+        let flags: Vec<&str> =
+            arguments[..listens].iter().map(String::as_str).chain(["--key-size=2048"]).collect();
         let program = Side::Ours.program()?;
         let mut controller = SealedSecretsController::start_program(&plane, HOME, program, &flags).await?;
         controller.wait_ready(&plane, HOME).await?;
@@ -75,8 +73,9 @@ fn the_chart_installs_upgrades_and_its_controller_unseals() {
         unseal(&plane, &certificate, "web").await.with_context(|| controller.log())?;
         assert_eq!(refused(&plane)?, BTreeSet::new());
         helm(&plane, &["upgrade", name, "--set", "keyrenewperiod=24h,pdb.create=true", "--reuse-values"])?;
-        let args = deployments.get(name).await?.spec.and_then(|spec| spec.template.spec).context("no pod")?;
-        let args = args.containers.into_iter().next().and_then(|container| container.args).unwrap_or_default();
+        let args = deployments.get(name).await?.spec.template.spec.context("no pod")?;
+        let args =
+            args.containers.into_iter().next().and_then(|container| container.args).unwrap_or_default();
         assert!(args.windows(2).any(|pair| pair == ["--key-renew-period", "24h"]), "{args:?}");
         Ok(())
     });
@@ -103,7 +102,7 @@ fn the_kustomization_installs_and_its_controller_unseals() {
         let built = run_peer(command, b"", Duration::from_secs(60))?.text()?;
         plane.apply_manifests(&built).await?;
         let deployments = Api::<Deployment>::namespaced(plane.client()?, HOME);
-        let replicas = deployments.get(SealedSecretsController::NAME).await?.spec.and_then(|spec| spec.replicas);
+        let replicas = deployments.get(SealedSecretsController::NAME).await?.spec.replicas;
         assert_eq!(replicas, Some(2));
         unseals_as_installed(&plane).await
     });
