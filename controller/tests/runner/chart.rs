@@ -15,8 +15,6 @@ const INTENDED: &[(&str, &str, &str)] = &[
     ("*", "/metadata/labels/helm.sh~1chart", "the chart's version"),
     ("*", "/metadata/labels/app.kubernetes.io~1version", "the program's version"),
     ("*", "/metadata/annotations", "common annotations are on every object"),
-    ("Role", "/metadata/labels", "common labels are on every object"),
-    ("RoleBinding", "/metadata/labels", "common labels are on every object"),
     ("Deployment", "/spec/template/spec/containers/0/image", "the image is ours"),
     (
         "Deployment",
@@ -56,7 +54,6 @@ const INTENDED: &[(&str, &str, &str)] = &[
 const ONLY: &[(&str, &str)] = &[
     ("Role/keys/secrets-unsealer", "the controller's own namespace gets the rights too"),
     ("RoleBinding/keys/sealed-secrets-controller", "the same"),
-    ("ClusterRoleBinding//sealed-secrets-controller", "upstream binds a ClusterRole that it does not make"),
 ];
 
 type Objects = BTreeMap<String, BTreeMap<String, String>>;

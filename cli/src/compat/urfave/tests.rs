@@ -90,7 +90,7 @@ static APP: App = App { name: "t", usage: "tests", text: "t", version: "1", flag
 #[test]
 fn help_has_urfaves_layout() {
     let help = app_help(&APP);
-    assert!(help.contains("\nGLOBAL OPTIONS:\n   --raw, -r                u\n"), "{help}");
+    assert!(help.contains("\nGLOBAL OPTIONS:\n   --raw, -r              u\n"), "{help}");
     let help = command_help("t", &COMMANDS[0]);
     assert!(
         help.starts_with(
@@ -98,7 +98,7 @@ fn help_has_urfaves_layout() {
         )
     );
     assert!(
-        help.contains("   --indent value           u (default: 0)\n") && help.ends_with("\n   \n"),
+        help.contains("   --indent value         u (default: 0)\n") && help.ends_with("\n   \n"),
         "{help}"
     );
 }

@@ -45,8 +45,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
 {{/*
-The metadata of one object: context, name; optional: namespace ("" for none), labels and annotations, maps that take
-precedence over the common ones.
+The metadata of one object: context, name; optional: namespace ("" for none), labels and annotations. The common ones
+take precedence, as in the upstream chart.
 */}}
 {{- define "metadata" -}}
 {{- $context := .context -}}
@@ -54,12 +54,12 @@ precedence over the common ones.
 {{- $_ := set $labels "helm.sh/chart" (printf "%s-%s" $context.Chart.Name $context.Chart.Version | replace "+" "_") -}}
 {{- $_ := set $labels "app.kubernetes.io/managed-by" $context.Release.Service -}}
 {{- $_ := set $labels "app.kubernetes.io/version" $context.Chart.AppVersion -}}
-{{- $_ := set $labels "app.kubernetes.io/part-of" (include "name" $context) -}}
-{{- range $more := list $context.Values.commonLabels .labels }}
+{{- $_ := set $labels "app.kubernetes.io/part-of" $context.Chart.Name -}}
+{{- range $more := list .labels $context.Values.commonLabels }}
 {{- with $more }}{{ $labels = mergeOverwrite $labels (fromYaml (include "rendered" (dict "value" . "context" $context))) }}{{ end }}
 {{- end -}}
 {{- $annotations := dict -}}
-{{- range $more := list $context.Values.commonAnnotations .annotations }}
+{{- range $more := list .annotations $context.Values.commonAnnotations }}
 {{- with $more }}{{ $annotations = mergeOverwrite $annotations (fromYaml (include "rendered" (dict "value" . "context" $context))) }}{{ end }}
 {{- end -}}
 name: {{ .name }}
