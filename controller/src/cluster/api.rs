@@ -87,7 +87,7 @@ impl SecretApi {
     /// Returns the API server's refusal, or where its answer does not fit.
     pub async fn config_map(&self, key: &ObjectKey) -> Result<Option<ConfigMapObject>, ReadError> {
         let problem = |problem: String| ReadError { kind: "ConfigMap", name: key.to_string(), problem };
-        match self.get(&&format!("/api/v1/namespaces/{}/configmaps/{}", key.namespace, key.name)).await {
+        match self.get(&format!("/api/v1/namespaces/{}/configmaps/{}", key.namespace, key.name)).await {
             Ok(body) => {
                 ConfigMapObject::from_json(&body).map(Some).map_err(|error| problem(error.to_string()))
             }
