@@ -45,7 +45,7 @@ pub(crate) fn run(context: &Context, report: &mut Report) -> Result<()> {
         peer: fed(go),
         ours: fed(&programs.template),
         check: &|peer, ours, _| same_answers(peer, ours),
-        cpu_goal: Goal::RatioAtLeast(1.0),
+        cpu_goal: Goal::RatioAtLeast(5.0),
         memory_goal: Goal::None,
         pairs: context.repetitions(20, 3),
     }
