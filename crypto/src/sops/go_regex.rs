@@ -1,6 +1,6 @@
 //! Go's regular expressions (`regexp/syntax`, RE2) by the `regex` crate: both are linear in the text.
 //!
-//! The dialects differ in small things, which [`compile`] translates or refuses: in Go `\d \w \s \b` are ASCII,
+//! The dialects differ in small things, which [`GoRegex`] translates or refuses: in Go `\d \w \s \b` are ASCII,
 //! `\Q…\E` quotes, `{` that starts no count is a literal, `\1` is no octal number, and `[` in a class is a literal.
 
 use std::fmt::Write as _;

@@ -19,7 +19,7 @@ pub(in crate::commands) struct Args {
     files: Vec<PathBuf>,
     #[command(flatten)]
     destination: Destination,
-    /// Print only this key or branch, such as '["key"][0]'
+    /// Print only this key or branch, such as `["key"][0]`
     #[arg(long, value_name = "PATH")]
     extract: Option<String>,
     /// Do not check the MAC: what is shown may have been put together by anyone who can write the file

@@ -21,7 +21,7 @@ pub(in crate::commands) struct SetArgs {
     /// The file
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Where, such as '["key"][0]'
+    /// Where, such as `["key"][0]`
     #[arg(value_name = "PATH")]
     place: String,
     /// Read the value from this file
@@ -44,7 +44,7 @@ pub(in crate::commands) struct UnsetArgs {
     /// The file
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Where, such as '["key"][0]'
+    /// Where, such as `["key"][0]`
     #[arg(value_name = "PATH")]
     place: String,
     /// A value that is not there is no error

@@ -1,6 +1,6 @@
 //! The functions that templates call, and the two sets of them.
 //!
-//! Each module exports `TABLE`, a list of [`Function`]s; [`MODULES`] lists the tables. A module that a set lacks entirely,
+//! Each module exports `TABLE`, a list of [`Function`]s; `MODULES` lists the tables. A module that a set lacks entirely,
 //! or a single name that differs, is said in [`sealed_secrets`] and [`external_secrets`] and nowhere else.
 //!
 //! A function gets arguments that the engine has checked against its signature, by the rules and with the words of Go's
