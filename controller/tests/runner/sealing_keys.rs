@@ -141,14 +141,12 @@ fn unusable_key_secrets_are_quarantined() {
         put_test_key(&client, HOME, "third-2048").await?;
         let (good_key, good_crt) = (testdata("interop-2048.key"), testdata("interop-2048.crt"));
         let broken = String::from_utf8(good_key.clone())?.replace("MII", "MIX");
-        let weak = openssl(&["genrsa", "-traditional", "1024"])?;
-        let weak_crt = self_signed(&weak)?;
         let cases: &[(&str, &[u8], &[u8], &str)] = &[
             ("row-23", &testdata("ec.crt"), &testdata("ec.key"), "elliptic curve"),
             ("row-23-key", &good_crt, &testdata("ec.key"), "not a valid RSA key"),
             ("row-24", &good_crt, &testdata("first-4096.key"), "does not belong to the private key"),
             ("row-25", b"", &good_key, "does not contain any valid RSA or ECDSA certificates"),
-            ("row-26", &weak_crt, &weak, "unsupported size"),
+            ("row-26", &testdata("weak-1024.crt"), &testdata("weak-1024.key"), "unsupported size"),
             ("row-27", &good_crt, broken.as_bytes(), "private key"),
             ("no-key", &good_crt, b"", "does not contain a private key"),
             ("swapped", &good_key, &good_crt, "does not contain any valid"),
@@ -215,51 +213,26 @@ fn unusable_key_secrets_are_quarantined() {
 #[test]
 fn times_of_certificates_close_nothing() {
     run(async {
-        let plane = control_plane().await?;
-        let client = plane.client()?;
-        plane.ensure_namespace("shop").await?;
-        let key = testdata("interop-2048.key");
-        let folder = tempfile::tempdir()?;
-        let path = folder.path().join("key.pem");
-        std::fs::write(&path, &key)?;
-        let path = path.to_str().context("odd path")?;
-        let expired = openssl(&[
-            "req",
-            "-x509",
-            "-key",
-            path,
-            "-subj",
-            "/CN=old",
-            "-not_before",
-            "20190101000000Z",
-            "-not_after",
-            "20200101000000Z",
-        ])
-        .or_else(|_| Ok::<_, anyhow::Error>(testdata("interop-2048.crt")))?;
-        put_key(&client, HOME, "old", &expired, &key).await?;
-        let controller = Controller::start(&plane, &["--key-renew-period=0"]).await?;
-        let certificate = controller.certificate().await?;
-        create(
-            &sealed_api(&client, "shop"),
-            Draft::new("shop", "web", vec![("a", b"one")]).sealed(&certificate),
-        )
-        .await?;
-        synced(&client, "shop", "web", "True").await?;
+        let now = jiff::Timestamp::now().as_second();
+        for (file, is_over) in [("expired.crt", true), ("not-yet-valid.crt", false)] {
+            let plane = control_plane().await?;
+            let client = plane.client()?;
+            plane.ensure_namespace("shop").await?;
+            put_key(&client, HOME, "odd", &testdata(file), &testdata("third-2048.key")).await?;
+            let controller = Controller::start(&plane, &["--key-renew-period=0"]).await?;
+            let certificate = controller.certificate().await?;
+            if is_over {
+                assert!(certificate.not_after() < now, "{file}");
+            } else {
+                assert!(certificate.not_before() > now, "{file}");
+            }
+            create(
+                &sealed_api(&client, "shop"),
+                Draft::new("shop", "web", vec![("a", b"one")]).sealed(&certificate),
+            )
+            .await?;
+            synced(&client, "shop", "web", "True").await?;
+        }
         Ok(())
     });
-}
-
-fn openssl(arguments: &[&str]) -> Result<Vec<u8>> {
-    let mut command = std::process::Command::new("openssl");
-    command.args(arguments);
-    let output = sealops_testenv::run_peer(command, b"", Duration::from_secs(30))?;
-    anyhow::ensure!(output.status.success(), "{}", output.stderr);
-    Ok(output.stdout)
-}
-
-fn self_signed(key: &[u8]) -> Result<Vec<u8>> {
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("key.pem");
-    std::fs::write(&path, key)?;
-    openssl(&["req", "-x509", "-key", path.to_str().context("odd path")?, "-subj", "/CN=weak", "-days", "30"])
 }
