@@ -1,4 +1,4 @@
-//! P9: a controller starts again and finds everything in sync; and once from nothing.
+//! P9 and P12: a controller starts again and finds everything in sync; and once from nothing.
 //!
 //! Our notes tell which version of a Secret we have judged. After a run of the peer, which writes every Secret, our
 //! first start has to compare contents (*taking over*); the second is the warm restart that is measured.
@@ -22,6 +22,34 @@ pub(crate) fn run(context: &Context, report: &mut Report) -> Result<()> {
     if !context.quick {
         block_on(measure(context, &pairs, 1000, false))?.into_iter().for_each(|row| report.add(row));
     }
+    Ok(())
+}
+
+/// P12: the memory of a controller that has found many objects in sync. One start of each; memory hardly varies.
+pub(crate) fn run_memory(context: &Context, report: &mut Report) -> Result<()> {
+    let pairs = keys::pairs(1)?;
+    let objects = if context.quick { 300 } else { 10_000 };
+    let row = block_on(async {
+        let bench = Bench { context, cluster: Cluster::start(&pairs).await?, values: values(objects) };
+        let sealed = bench.values.iter().map(|values| values.sealed(&pairs[0].certificate));
+        bench.cluster.create(NAMESPACE, sealed.collect::<Result<Vec<_>>>()?).await?;
+        let mut starts = Starts::default();
+        bench.start(Side::Ours).await?;
+        bench.measure(&mut starts, State::Warm, Side::Real).await?;
+        bench.start(Side::Ours).await?;
+        bench.measure(&mut starts, State::Warm, Side::Ours).await?;
+        let [peer, ours] = starts.0.remove(&State::Warm).unwrap_or_default();
+        let megabytes = |start: &Start| start.rest.rss_bytes / 1e6;
+        anyhow::Ok(Row {
+            benchmark: "P12",
+            case: format!("N={objects}, in sync"),
+            unit: Unit::Megabytes,
+            peer: peer.iter().map(megabytes).collect(),
+            ours: ours.iter().map(megabytes).collect(),
+            goal: Goal::OursAtMost(MEGABYTES_AT_TEN_THOUSAND),
+        })
+    })?;
+    report.add(row);
     Ok(())
 }
 
@@ -116,7 +144,7 @@ impl Bench<'_> {
 }
 
 fn values(objects: usize) -> Vec<Values> {
-    (0..objects).map(|number| Values::new(NAMESPACE, &format!("object-{number:04}"), VALUES)).collect()
+    (0..objects).map(|number| Values::new(NAMESPACE, &format!("object-{number:05}"), VALUES)).collect()
 }
 
 /// What is shown of a start: the end of the case, the unit, the figure.
@@ -154,5 +182,7 @@ fn rows(objects: usize, starts: &Starts) -> Vec<Row> {
 }
 
 const NAMESPACE: &str = "bench";
+/// The floor of P12.
+const MEGABYTES_AT_TEN_THOUSAND: f64 = 64.0;
 /// The floor is 10 s at 10^4 objects (benchmarks, P9); fewer must not need more.
 const WALL_AT_TEN_THOUSAND: f64 = 10_000.0;
