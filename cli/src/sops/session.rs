@@ -99,9 +99,13 @@ impl Session {
     }
 
     fn search(&self, start: PathBuf) -> Option<PathBuf> {
+        // Above the top there is the top again: looking a hundred times costs as much as opening a small file.
+        let here = if start.as_os_str().is_empty() { Path::new(".") } else { &start };
+        let levels =
+            here.canonicalize().map_or(MAX_LEVELS, |folder| folder.components().count().min(MAX_LEVELS));
         let mut folder = start;
         let mut alternative: Option<PathBuf> = None;
-        for _ in 0..MAX_LEVELS {
+        for _ in 0..levels {
             let path = folder.join(CONFIG);
             if path.exists() {
                 let path = tidy(&path);

@@ -12,7 +12,7 @@ pub(crate) struct Threads;
 
 impl Executor for Threads {
     fn run(&self, chunks: &mut [Chunk<'_, '_>]) {
-        let workers = cores().min(chunks.len());
+        let workers = workers(chunks.len());
         if workers <= 1 {
             chunks.iter_mut().for_each(Chunk::run);
             return;
@@ -33,7 +33,7 @@ impl Executor for Threads {
 
 /// Does something with every item, on all cores, and returns the results in the items' order.
 pub(crate) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let workers = cores().min(items.len());
+    let workers = workers(items.len());
     if workers <= 1 {
         return items.iter().map(work).collect();
     }
@@ -58,6 +58,7 @@ pub(crate) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) 
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-fn cores() -> usize {
-    thread::available_parallelism().map_or(1, NonZero::get)
+/// Returns how many threads so many pieces need; counting the cores costs twenty system calls.
+fn workers(pieces: usize) -> usize {
+    if pieces <= 1 { pieces } else { thread::available_parallelism().map_or(1, NonZero::get).min(pieces) }
 }
