@@ -184,6 +184,7 @@ fn start_ours(cluster: &Cluster, program: &Path) -> Result<(Handle, u16)> {
     command.arg("--kubeconfig").arg(kubeconfig).args(["--namespace", HOME]);
     command.arg(format!("--listen-addr=127.0.0.1:{port}"));
     command.arg(format!("--listen-metrics-addr=127.0.0.1:{metrics_port}"));
+    command.arg("--key-renew-period=0");
     let process = Box::new(Process::spawn("sealops-controller", command, folder.path())?);
     Ok((Handle::Ours { process, _folder: folder }, metrics_port))
 }
