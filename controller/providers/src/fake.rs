@@ -2,7 +2,9 @@
 
 use sealops_crds::secret_store::FakeProvider;
 
-use crate::{BoxFuture, ProviderError, ProviderErrorKind, RemoteKey, RemoteSecret, SecretsReader};
+use crate::{
+    BoxFuture, ProviderError, ProviderErrorKind, RemoteKey, RemoteSecret, RemoteValue, SecretsReader,
+};
 
 pub(crate) struct FakeStore(FakeProvider);
 
@@ -16,7 +18,8 @@ impl FakeStore {
         let entry = self.0.data.iter().rev().find(|entry| {
             entry.key == remote.key && entry.version.as_deref().unwrap_or_default() == version
         })?;
-        Some(RemoteSecret { value: entry.value.as_bytes().into(), version: entry.version.clone() })
+        let value = RemoteValue::Bytes(entry.value.as_bytes().into());
+        Some(RemoteSecret { value, version: entry.version.clone() })
     }
 }
 
@@ -51,7 +54,10 @@ mod tests {
         });
         let get = |key: &str, version: Option<&str>| {
             let remote = RemoteKey { key: key.into(), version: version.map(str::to_owned) };
-            pollster::block_on(store.get(&remote)).map(|found| found.value.expose().to_vec())
+            pollster::block_on(store.get(&remote)).map(|found| {
+                let RemoteValue::Bytes(value) = found.value else { panic!("the fake store has bytes") };
+                value.expose().to_vec()
+            })
         };
         assert_eq!(get("/a", None).unwrap(), b"one");
         assert_eq!(get("/a", Some("v2")).unwrap(), b"two");

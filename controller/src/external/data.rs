@@ -7,7 +7,7 @@ use sealops_crds::external_secret::{
     ConversionStrategy, DecodingStrategy, NullBytePolicy, RemoteRef, SourceRef,
 };
 use sealops_formats::{Plaintext, base64};
-use sealops_providers::{ProviderErrorKind, RemoteKey};
+use sealops_providers::{ProviderErrorKind, RemoteKey, RemoteValue};
 use serde_json::value::RawValue;
 
 use super::{Failure, store};
@@ -65,9 +65,12 @@ impl Source<'_> {
                 ProviderErrorKind::NotFound => "Secret does not exist".to_owned(),
                 _ => error.to_string(),
             })?;
+        let RemoteValue::Bytes(value) = found.value else {
+            return Err("this provider is not supported by this version of sealops yet".to_owned());
+        };
         match remote.property.as_deref().filter(|property| !property.is_empty()) {
-            Some(property) => property_of(&found.value, property),
-            None => Ok(found.value),
+            Some(property) => property_of(&value, property),
+            None => Ok(value),
         }
     }
 }

@@ -1,9 +1,15 @@
 //! Which store an entry reads from.
 
+use std::collections::BTreeMap;
+
 use sealops_crds::external_secret::{SourceRef, StoreKind, StoreRef};
 use sealops_crds::secret_store::SecretStoreSpec;
 use sealops_crds::{ExternalSecret, SecretStore};
-use sealops_providers::{StoreConnection, connect};
+use sealops_formats::Plaintext;
+use sealops_providers::{
+    BoxFuture, ConnectContext, CredentialSource, ProviderErrorKind, Selector, StoreConnection, StoreIdentity,
+    TokenRequest, connect,
+};
 
 use crate::object::{ClusterReader, ObjectReader};
 
@@ -30,7 +36,56 @@ pub(super) async fn open(
                 .to_owned(),
         );
     }
-    connect(&spec).map_err(|error| error.to_string())
+    let store = identity(external, reference);
+    let context = ConnectContext { store: &store, credentials: &NoCredentials, network: false };
+    connect(&spec, &context).await.map_err(|error| error.to_string())
+}
+
+fn identity(external: &ExternalSecret, reference: &StoreRef) -> StoreIdentity {
+    let user_namespace = external.metadata.namespace.clone().unwrap_or_default();
+    let is_cluster = matches!(reference.kind, Some(StoreKind::ClusterSecretStore));
+    StoreIdentity {
+        namespace: (!is_cluster).then(|| user_namespace.clone()),
+        name: reference.name.clone().unwrap_or_default(),
+        user_namespace,
+    }
+}
+
+/// Nothing is given out: no provider that needs credentials is connected yet.
+struct NoCredentials;
+
+fn none<'a, T: Send + 'a>() -> BoxFuture<'a, Result<T, ProviderErrorKind>> {
+    Box::pin(async { Err(ProviderErrorKind::Forbidden("no credentials are given out here".to_owned())) })
+}
+
+impl CredentialSource for NoCredentials {
+    fn secret<'a>(&'a self, _: &'a Selector) -> BoxFuture<'a, Result<Plaintext, ProviderErrorKind>> {
+        none()
+    }
+
+    fn secret_entries<'a>(
+        &'a self,
+        _: &'a Selector,
+        _: Option<(&'a str, &'a str)>,
+    ) -> BoxFuture<'a, Result<BTreeMap<String, Plaintext>, ProviderErrorKind>> {
+        none()
+    }
+
+    fn config_map<'a>(&'a self, _: &'a Selector) -> BoxFuture<'a, Result<Plaintext, ProviderErrorKind>> {
+        none()
+    }
+
+    fn token<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<Plaintext, ProviderErrorKind>> {
+        none()
+    }
+
+    fn service_account_annotations<'a>(
+        &'a self,
+        _: &'a str,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<BTreeMap<String, String>, ProviderErrorKind>> {
+        none()
+    }
 }
 
 async fn read(

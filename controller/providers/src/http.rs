@@ -1,0 +1,250 @@
+//! HTTP as every backend uses it: bounded in time and size, bodies wiped, nothing of them in an error.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use sealops_formats::Plaintext;
+use tokio::time::{Instant, timeout_at};
+
+use crate::ProviderErrorKind;
+
+/// Longest time until a connection stands.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time for one request and its answer, unless the caller says otherwise.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Largest answer, unless the caller says otherwise.
+pub const MAX_ANSWER_BYTES: usize = 8 << 20;
+/// How long an idle connection is kept.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Whom a connection trusts and what it shows.
+#[derive(Debug, Default)]
+pub struct TlsSettings {
+    /// Authorities in PEM, in place of the system's.
+    pub roots: Option<Vec<u8>>,
+    /// Certificate chain and private key in PEM.
+    pub identity: Option<(Vec<u8>, Plaintext)>,
+}
+
+/// Sends requests. Clones share connections.
+#[derive(Clone)]
+pub struct HttpClient {
+    plain: Client<HttpConnector, Full<Bytes>>,
+    tls: Arc<OnceLock<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>>,
+    settings: Arc<TlsSettings>,
+}
+
+/// A request.
+pub struct Request {
+    /// Method.
+    pub method: Method,
+    /// Address, with `http` or `https`.
+    pub url: String,
+    /// Headers; use [`sensitive`] for credentials.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Plaintext,
+    /// Longest time for all of it.
+    pub timeout: Duration,
+    /// Largest answer.
+    pub max_bytes: usize,
+}
+
+impl Request {
+    /// Makes a request without a body.
+    pub fn new(method: Method, url: impl Into<String>) -> Self {
+        Self {
+            method,
+            url: url.into(),
+            headers: HeaderMap::new(),
+            body: Plaintext::default(),
+            timeout: REQUEST_TIMEOUT,
+            max_bytes: MAX_ANSWER_BYTES,
+        }
+    }
+
+    /// Adds a header.
+    ///
+    /// # Errors
+    /// Fails where the value cannot stand in a header.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Sets the body and its type.
+    #[must_use]
+    pub fn body(mut self, content_type: &'static str, body: Plaintext) -> Self {
+        self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.body = body;
+        self
+    }
+}
+
+/// Returns a header value that is never printed.
+///
+/// # Errors
+/// Fails where the value has control characters, a line end for example.
+pub fn sensitive(value: &[u8]) -> Result<HeaderValue, ProviderErrorKind> {
+    let mut value = HeaderValue::from_bytes(value).map_err(|_| {
+        ProviderErrorKind::Invalid("a credential has characters that no header may have".to_owned())
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// An answer, whatever its status.
+pub struct Answer {
+    /// Status.
+    pub status: u16,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body, complete.
+    pub body: Plaintext,
+}
+
+impl HttpClient {
+    /// Makes a client; certificates are looked at when they are needed.
+    pub fn new(settings: TlsSettings) -> Self {
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new());
+        Self { plain: builder.build(connector()), tls: Arc::default(), settings: Arc::new(settings) }
+    }
+
+    /// Sends a request once.
+    ///
+    /// # Errors
+    /// Returns [`ProviderErrorKind::Unavailable`] without an answer in time, [`ProviderErrorKind::Failed`] for one that is
+    /// too large or cut off, [`ProviderErrorKind::Invalid`] for an address or certificate that makes no sense. Statuses are
+    /// the caller's to judge.
+    pub async fn send(&self, request: Request) -> Result<Answer, ProviderErrorKind> {
+        let deadline = Instant::now() + request.timeout;
+        let uri: Uri = request
+            .url
+            .parse()
+            .map_err(|_| ProviderErrorKind::Invalid(format!("{:?} is no address", request.url)))?;
+        let host = uri.authority().map(ToString::to_string).unwrap_or_default();
+        let is_tls = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => {
+                return Err(ProviderErrorKind::Invalid(format!(
+                    "{:?} has to begin with http:// or https://",
+                    request.url
+                )));
+            }
+        };
+        let late = || ProviderErrorKind::Unavailable(format!("{host} did not answer in time"));
+        let mut sent = ::http::Request::new(Full::new(Bytes::from_owner(Body(request.body))));
+        *sent.method_mut() = request.method;
+        *sent.uri_mut() = uri;
+        *sent.headers_mut() = request.headers;
+        let answer = if is_tls {
+            timeout_at(deadline, self.tls()?.request(sent)).await
+        } else {
+            timeout_at(deadline, self.plain.request(sent)).await
+        };
+        let answer = answer.map_err(|_| late())?.map_err(|error| unreachable_host(&host, &error))?;
+        let (parts, body) = answer.into_parts();
+        let read = timeout_at(deadline, Limited::new(body, request.max_bytes).collect()).await;
+        let body = read.map_err(|_| late())?.map_err(|error| {
+            if error.is::<http_body_util::LengthLimitError>() {
+                ProviderErrorKind::Failed(format!(
+                    "the answer of {host} is larger than {} bytes",
+                    request.max_bytes
+                ))
+            } else {
+                ProviderErrorKind::Unavailable(format!("the answer of {host} was cut off"))
+            }
+        })?;
+        let body = Plaintext::from(Vec::from(body.to_bytes()));
+        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
+    }
+
+    fn tls(&self) -> Result<&Client<HttpsConnector<HttpConnector>, Full<Bytes>>, ProviderErrorKind> {
+        if let Some(client) = self.tls.get() {
+            return Ok(client);
+        }
+        let config = tls_config(&self.settings).map_err(ProviderErrorKind::Invalid)?;
+        let mut inner = connector();
+        inner.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(config)
+            .https_only()
+            .enable_http1()
+            .wrap_connector(inner);
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new());
+        Ok(self.tls.get_or_init(|| builder.build(connector)))
+    }
+}
+
+/// A body that is wiped once it is sent.
+struct Body(Plaintext);
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        self.0.expose()
+    }
+}
+
+fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.set_nodelay(true);
+    connector
+}
+
+fn tls_config(settings: &TlsSettings) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    match &settings.roots {
+        Some(pem) => {
+            for certificate in CertificateDer::pem_slice_iter(pem) {
+                let certificate = certificate.map_err(|_| "the authorities are no PEM certificates")?;
+                roots.add(certificate).map_err(|_| "a certificate of the authorities makes no sense")?;
+            }
+            if roots.is_empty() {
+                return Err("there is no certificate in the authorities".to_owned());
+            }
+        }
+        None => {
+            let native = native_roots();
+            roots.add_parsable_certificates(native);
+        }
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| "there is no TLS version to speak")?
+        .with_root_certificates(roots);
+    let Some((chain, key)) = &settings.identity else { return Ok(builder.with_no_client_auth()) };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
+    let chain = chain.map_err(|_| "the client certificate is no PEM certificate")?;
+    let key =
+        PrivateKeyDer::from_pem_slice(key.expose()).map_err(|_| "the client key is no PEM private key")?;
+    builder.with_client_auth_cert(chain, key).map_err(|_| "client certificate and key do not fit".to_owned())
+}
+
+/// The system's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+fn native_roots() -> Vec<CertificateDer<'static>> {
+    rustls_native_certs::load_native_certs().certs
+}
+
+/// Says why there is no answer. The chain of causes has no body in it.
+fn unreachable_host(host: &str, error: &ClientError) -> ProviderErrorKind {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    ProviderErrorKind::Unavailable(format!("cannot reach {host}: {cause}"))
+}
