@@ -1,5 +1,7 @@
 //! Watches as streams of plain events, for all or some namespaces.
 
+mod pace;
+
 use std::collections::HashSet;
 use std::fmt::Debug;
 
@@ -7,7 +9,7 @@ use futures::stream::{BoxStream, SelectAll, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::core::PartialObjectMeta;
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Client, Resource};
 use sealops_crds::{CustomResource, Metadata};
 use serde::Serialize;
@@ -47,9 +49,9 @@ pub fn objects<T: CustomResource + Send + 'static>(
     let resource =
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(T::GROUP, T::VERSION, T::KIND), T::PLURAL);
     let apis = match namespaces {
-        Namespaces::All => vec![Api::<DynamicObject>::all_with(client.clone(), &resource)],
+        Namespaces::All => vec![Api::<DynamicObject>::all_with(pace::paced(client), &resource)],
         Namespaces::Some(names) => {
-            names.iter().map(|name| Api::namespaced_with(client.clone(), name, &resource)).collect()
+            names.iter().map(|name| Api::namespaced_with(pace::paced(client), name, &resource)).collect()
         }
     };
     let config = config(labels);
@@ -65,8 +67,10 @@ pub fn secrets(
 ) -> BoxStream<'static, Seen<Metadata>> {
     // This type makes kube ask for metadata only.
     let apis: Vec<Api<PartialObjectMeta<Secret>>> = match namespaces {
-        Namespaces::All => vec![Api::all(client.clone())],
-        Namespaces::Some(names) => names.iter().map(|name| Api::namespaced(client.clone(), name)).collect(),
+        Namespaces::All => vec![Api::all(pace::paced(client))],
+        Namespaces::Some(names) => {
+            names.iter().map(|name| Api::namespaced(pace::paced(client), name)).collect()
+        }
     };
     let config = config(labels);
     let streams = apis.into_iter().map(|api| watcher(api, config.clone()).boxed()).collect();
@@ -75,9 +79,11 @@ pub fn secrets(
 
 /// Small pages: a page is in memory three times while it is read.
 const PAGE: u32 = 100;
+/// Longest time of one watch request. One that says nothing for 5 s longer is taken for dead and made again.
+const WATCH_SECONDS: u32 = 290;
 
 fn config(labels: Option<&str>) -> watcher::Config {
-    let config = watcher::Config::default().page_size(PAGE);
+    let config = watcher::Config::default().page_size(PAGE).timeout(WATCH_SECONDS);
     match labels {
         Some(labels) => config.labels(labels),
         None => config,
@@ -101,7 +107,8 @@ where
     let numbered = streams
         .into_iter()
         .enumerate()
-        .map(|(number, stream)| stream.default_backoff().map(move |event| (number, event)).boxed());
+        // No back-off of kube's: the client has its own pace.
+        .map(|(number, stream)| stream.map(move |event| (number, event)).boxed());
     let merged: SelectAll<_> = futures::stream::select_all(numbered);
     let mut state = Merge { parts: (0..total).map(|_| Part::default()).collect(), told: false };
     merged
@@ -210,77 +217,4 @@ fn cause_of(error: &watcher::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    type Event = watcher::Event<PartialObjectMeta<Secret>>;
-
-    fn secret(namespace: &str) -> PartialObjectMeta<Secret> {
-        let mut secret = PartialObjectMeta::<Secret>::default();
-        secret.metadata.namespace = Some(namespace.to_owned());
-        secret.metadata.name = Some("x".to_owned());
-        secret
-    }
-
-    fn refusal(code: u16) -> watcher::Error {
-        watcher::Error::InitialListFailed(kube::Error::Api(Box::new(
-            kube::core::Status::failure("no", "Forbidden").with_code(code),
-        )))
-    }
-
-    fn feed(state: &mut Merge, number: usize, event: watcher::Result<Event>) -> Option<Vec<String>> {
-        let seen = state.take(number, event, "Secret", |object| Some(object.metadata.name));
-        seen.into_iter().find_map(|seen| match seen {
-            Seen::Complete(keys) => {
-                let mut keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
-                keys.sort();
-                Some(keys)
-            }
-            _ => None,
-        })
-    }
-
-    fn state(parts: usize) -> Merge {
-        Merge { parts: (0..parts).map(|_| Part::default()).collect(), told: false }
-    }
-
-    /// A namespace that is being listed again still has what it had.
-    #[test]
-    fn a_list_in_progress_takes_nothing_away() {
-        let mut state = state(2);
-        for (number, namespace) in [(0, "a"), (1, "b")] {
-            assert_eq!(feed(&mut state, number, Ok(Event::Init)), None);
-            assert_eq!(feed(&mut state, number, Ok(Event::InitApply(secret(namespace)))), None);
-            let complete = feed(&mut state, number, Ok(Event::InitDone));
-            assert_eq!(complete.is_some(), number == 1);
-        }
-        feed(&mut state, 0, Ok(Event::Init));
-        feed(&mut state, 1, Ok(Event::Init));
-        feed(&mut state, 1, Ok(Event::InitApply(secret("b"))));
-        assert_eq!(feed(&mut state, 1, Ok(Event::InitDone)).unwrap(), ["a/x", "b/x"]);
-        assert_eq!(feed(&mut state, 0, Ok(Event::InitDone)).unwrap(), ["b/x"], "now it is known to be gone");
-    }
-
-    /// B6 F14: the rights of one namespace are missing.
-    #[test]
-    fn a_namespace_without_rights_keeps_no_other_waiting() {
-        let mut state = state(2);
-        feed(&mut state, 0, Ok(Event::Init));
-        feed(&mut state, 0, Ok(Event::InitApply(secret("a"))));
-        assert_eq!(feed(&mut state, 0, Ok(Event::InitDone)), None);
-        feed(&mut state, 1, Ok(Event::Init));
-        assert_eq!(feed(&mut state, 1, Err(refusal(500))), None, "that will pass");
-        assert_eq!(feed(&mut state, 1, Err(refusal(403))).unwrap(), ["a/x"]);
-        assert_eq!(feed(&mut state, 1, Err(refusal(403))), None, "told once");
-        feed(&mut state, 1, Ok(Event::Init));
-        feed(&mut state, 1, Ok(Event::InitApply(secret("b"))));
-        assert_eq!(feed(&mut state, 1, Ok(Event::InitDone)).unwrap(), ["a/x", "b/x"]);
-    }
-
-    #[test]
-    fn without_the_right_to_anything_nothing_is_complete() {
-        let mut state = state(1);
-        feed(&mut state, 0, Ok(Event::Init));
-        assert_eq!(feed(&mut state, 0, Err(refusal(403))), None);
-    }
-}
+mod tests;

@@ -1,0 +1,169 @@
+//! A client for one watch that neither storms the API server nor waits for it for ever.
+//!
+//! kube's watcher starts over at once when a watch is refused or expired, and its back-off begins anew with every list
+//! that succeeds: a watch that always expires would list without end. It also waits for an answer without a bound.
+//! Here every list and every watch request waits for its turn, and a request that stays without an answer fails.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ::http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use kube::Client;
+use kube::client::Body;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::cluster::lock;
+
+/// First and longest pause between the starts of two requests of the same kind.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Part of a pause that is added at random, so that replicas do not come all at once.
+const JITTER: f64 = 0.2;
+/// A request that went well for this long ends the series of pauses.
+const CALM: Duration = Duration::from_secs(120);
+/// Longest wait for the head of an answer, and for all of one page of a list.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a watch sends instead of a status line where its version is too old.
+const EXPIRED: &[u8] = b"{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\"message\":\"the watch is too old\",\"reason\":\"Expired\",\"code\":410}}\n";
+
+/// Starts of requests of one kind.
+#[derive(Debug, Default)]
+struct Starts {
+    last: Option<Instant>,
+    in_a_row: u32,
+}
+
+impl Starts {
+    /// Returns when the next request may start, and counts it as started then. `random` lies in 0 to 1.
+    fn next(&mut self, now: Instant, random: f64) -> Instant {
+        let start = match self.last {
+            Some(last) if now.saturating_duration_since(last) < CALM => {
+                let pause = FIRST_PAUSE.saturating_mul(1 << self.in_a_row.min(16)).min(LONGEST_PAUSE);
+                self.in_a_row += 1;
+                now.max(last + pause.mul_f64(1.0 + JITTER * random))
+            }
+            _ => {
+                self.in_a_row = 0;
+                now
+            }
+        };
+        self.last = Some(start);
+        start
+    }
+}
+
+#[derive(Debug, Default)]
+struct Pace {
+    lists: Starts,
+    watches: Starts,
+}
+
+/// Wraps a client for one watch.
+pub(super) fn paced(client: &Client) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let (client, pace) = (client.clone(), Arc::new(Mutex::new(Pace::default())));
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (client, pace) = (client.clone(), Arc::clone(&pace));
+        async move { send(&client, &pace, request).await }
+    });
+    Client::new(service, namespace)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The first page of a list.
+    List,
+    /// A later page, which waits for nothing.
+    Page,
+    Watch,
+}
+
+impl Kind {
+    fn of(request: &Request<Body>) -> Self {
+        let query = request.uri().query().unwrap_or_default();
+        let has = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
+        match (has("watch"), has("continue")) {
+            (true, _) => Self::Watch,
+            (false, true) => Self::Page,
+            (false, false) => Self::List,
+        }
+    }
+}
+
+async fn send(
+    client: &Client,
+    pace: &Mutex<Pace>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Box<dyn std::error::Error + Send + Sync>> {
+    let kind = Kind::of(&request);
+    let start = {
+        let (now, random) = (Instant::now(), random());
+        let mut pace = lock(pace);
+        match kind {
+            Kind::List => pace.lists.next(now, random),
+            Kind::Watch => pace.watches.next(now, random),
+            Kind::Page => now,
+        }
+    };
+    sleep_until(start).await;
+    let answer = timeout(ANSWER_TIMEOUT, async {
+        let answer = client.send(request).await?;
+        if kind == Kind::Watch {
+            return Ok(answer);
+        }
+        let (head, body) = answer.into_parts();
+        Ok::<_, kube::Error>(Response::from_parts(head, Body::from(body.collect().await?.to_bytes())))
+    })
+    .await
+    .map_err(|_| format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))??;
+    if kind == Kind::Watch && answer.status() == StatusCode::GONE {
+        // kube starts over after an event of this kind only.
+        return Ok(Response::new(Body::from(EXPIRED.to_vec())));
+    }
+    Ok(answer)
+}
+
+fn random() -> f64 {
+    let mut bytes = [0; 2];
+    // Without randomness pauses are as long as can be.
+    getrandom::fill(&mut bytes).map_or(1.0, |()| f64::from(u16::from_le_bytes(bytes)) / f64::from(u16::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_to_the_longest_and_end_with_a_calm_time() {
+        let mut starts = Starts::default();
+        let mut now = Instant::now();
+        let pauses: Vec<u64> = (0..8)
+            .map(|_| {
+                let start = starts.next(now, 0.0);
+                let pause = start - now;
+                now = start;
+                pause.as_secs()
+            })
+            .collect();
+        assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(starts.next(now, 1.0) - now, LONGEST_PAUSE.mul_f64(1.2));
+        now += LONGEST_PAUSE.mul_f64(1.2) + CALM;
+        assert_eq!(starts.next(now, 0.0), now);
+        assert_eq!(starts.next(now, 0.0) - now, FIRST_PAUSE);
+    }
+
+    #[test]
+    fn tells_lists_pages_and_watches_apart() {
+        for (uri, kind) in [
+            ("/api/v1/secrets?limit=100", Kind::List),
+            ("/api/v1/secrets?limit=100&continue=x", Kind::Page),
+            ("/api/v1/secrets?watch=true&resourceVersion=1", Kind::Watch),
+            ("/api/v1/secrets", Kind::List),
+        ] {
+            let request = Request::builder().uri(uri).body(Body::empty()).unwrap();
+            assert_eq!(Kind::of(&request), kind, "{uri}");
+        }
+    }
+}
