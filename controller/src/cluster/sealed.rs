@@ -2,6 +2,8 @@
 
 mod reconcile;
 mod reporting;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -108,9 +108,12 @@ impl SealedDriver {
             }
             Err(_) => return Done::Again,
         };
-        let controlled = controller_of(&target.metadata).is_some_and(|owner| owner.uid == gone.uid);
-        let recorded = gone.made.is_some() && gone.made == target.metadata.uid;
-        if controlled || recorded {
+        // What we made and somebody else has taken over since is not ours any more.
+        let ours = match controller_of(&target.metadata) {
+            Some(owner) => owner.uid == gone.uid,
+            None => gone.made.is_some() && gone.made == target.metadata.uid,
+        };
+        if ours {
             info!(secret = %key, "SealedSecret has gone, deleting Secret");
             if remove(&target, &self.shared.api, guard).await.is_err() {
                 return Done::Again;
