@@ -15,6 +15,11 @@ use sealops_formats::{Plaintext, base64};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
+/// All values of a Secret, as the API server counts them (`MaxSecretSize`).
+const MAX_VALUES_BYTES: usize = 1 << 20;
+/// Names and values of a Secret: an object of etcd, by its default (`--max-request-bytes`).
+const MAX_STORED_BYTES: usize = 3 << 19;
+
 /// A boxed future, so that the traits here can be objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -121,6 +126,26 @@ impl SecretObject {
             immutable: self.immutable,
             data: self.data.iter().map(|(name, value)| (name.clone(), value.duplicate())).collect(),
         }
+    }
+
+    /// Returns why the API server could not store this, with sizes and the name of the largest entry; `None` where it
+    /// could. Entries of any number are fine within the sizes.
+    pub fn size_problem(&self) -> Option<String> {
+        let values: usize = self.data.values().map(Plaintext::len).sum();
+        let names: usize = self.data.keys().map(String::len).sum();
+        let (what, most) = if values > MAX_VALUES_BYTES {
+            ("data: Too long: may not be more than", MAX_VALUES_BYTES)
+        } else if values + names > MAX_STORED_BYTES {
+            ("data: names and values together may not be more than", MAX_STORED_BYTES)
+        } else {
+            return None;
+        };
+        let (largest, size) =
+            self.data.iter().map(|(name, value)| (name, value.len())).max_by_key(|(_, size)| *size)?;
+        Some(format!(
+            "{what} {most} bytes; there are {} entries with {values} bytes in values and {names} in names, the largest is {largest} with {size}",
+            self.data.len()
+        ))
     }
 
     /// Returns whether both have the same entries.

@@ -10,14 +10,18 @@ use crate::outcome::{Change, Outcome};
 /// Compares the wanted Secret with the existing one, by upstream's rules of ownership.
 ///
 /// # Errors
-/// Returns [`super::FailureReason::Unmanaged`] where the existing Secret belongs to somebody else.
+/// Returns [`super::FailureReason::Unmanaged`] where the existing Secret belongs to somebody else, and
+/// [`super::FailureReason::Update`] where the Secret is larger than one may be.
 pub fn decide(
     sealed: &SealedSecret,
     wanted: SecretObject,
     existing: Option<SecretObject>,
     made_by_us: Option<&str>,
 ) -> Result<Outcome, Failure> {
-    let Some(existing) = existing else { return Ok(Outcome::one(Change::Create(wanted))) };
+    let Some(existing) = existing else {
+        check_size(&wanted)?;
+        return Ok(Outcome::one(Change::Create(wanted)));
+    };
     // Without an owner reference (skip-set-owner-references) only the recorded uid shows that the Secret is ours.
     let made_by_us = made_by_us.filter(|_| wanted.metadata.owner_references.is_empty());
     let ownership = Ownership::of(&existing, sealed, made_by_us);
@@ -26,10 +30,16 @@ pub fn decide(
     }
     let next = merged(&existing, wanted, ownership);
     if next.same_content(&existing) {
-        Ok(Outcome::kept(existing))
-    } else {
-        Ok(Outcome::one(Change::Replace(next)))
+        return Ok(Outcome::kept(existing));
     }
+    check_size(&next)?;
+    Ok(Outcome::one(Change::Replace(next)))
+}
+
+/// Nothing is sent that cannot be stored.
+fn check_size(secret: &SecretObject) -> Result<(), Failure> {
+    let name = secret.metadata.name.as_deref().unwrap_or_default();
+    secret.size_problem().map_or(Ok(()), |problem| Err(Failure::too_large(name, &problem)))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +138,34 @@ mod tests {
         let outcome = decide(&sealed(), wanted(), None, None).unwrap();
         assert!(matches!(outcome.changes[..], [Change::Create(_)]));
         assert!(decide(&sealed(), wanted(), Some(wanted()), None).unwrap().changes.is_empty());
+    }
+
+    /// B6 F13: what cannot be stored is refused before the call, with sizes and without values.
+    #[test]
+    fn f13_a_secret_that_cannot_be_stored_is_not_sent() {
+        let of_size = |size: usize| {
+            let value = "CANARY".repeat(size.div_ceil(6));
+            secret(&[("small", "x"), ("large", &value[..size])], Some("sealed-uid"), &[])
+        };
+        let most = (1 << 20) - 1;
+        assert!(decide(&sealed(), of_size(most), None, None).is_ok());
+        for existing in [None, Some(secret(&[("a", "1")], Some("sealed-uid"), &[]))] {
+            let failure = decide(&sealed(), of_size(most + 1), existing, None).unwrap_err();
+            assert_eq!(
+                failure.message,
+                "Secret \"web\" is invalid: data: Too long: may not be more than 1048576 bytes; there are 2 entries with \
+                 1048577 bytes in values and 10 in names, the largest is large with 1048576"
+            );
+        }
+        let many = |name: usize| {
+            let names: Vec<String> = (0..10_000).map(|number| format!("{number:0name$}")).collect();
+            let entries: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "CANARY")).collect();
+            decide(&sealed(), secret(&entries, Some("sealed-uid"), &[]), None, None)
+        };
+        assert!(many(20).is_ok(), "ten thousand small entries are a Secret");
+        let failure = many(200).unwrap_err();
+        assert!(failure.message.contains("10000 entries") && !failure.message.contains("CANARY"));
+        assert!(failure.event.unwrap().message.len() < 400);
     }
 
     #[test]

@@ -90,6 +90,18 @@ impl Failure {
         }
     }
 
+    /// Returns the failure that the Secret would be larger than one may be.
+    pub(super) fn too_large(name: &str, problem: &str) -> Self {
+        let message = format!("Secret \"{name}\" is invalid: {problem}");
+        Self {
+            reason: FailureReason::Update,
+            event: Some(Event::warning(UPDATE_EVENT, message.clone())),
+            message,
+            advice: Some("split it into several SealedSecrets".to_owned()),
+            retry: Retry::OnChange,
+        }
+    }
+
     /// Returns the failure that an object which is needed cannot be read.
     pub fn read(error: &ReadError) -> Self {
         let message = error.to_string();

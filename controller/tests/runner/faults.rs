@@ -174,10 +174,18 @@ fn refusals_are_told_and_stay_with_their_object() {
         let message = synced(&client, "full", "web", "False").await?;
         assert!(message.contains("exceeded quota: few"), "{message}");
 
+        let start = plane.audit().mark()?;
         let large = bytes(7, (1 << 20) + 1);
         create(&api, Draft::new("shop", "large", vec![("a", &large)]).sealed(&certificate)).await?;
         let message = synced(&client, "shop", "large", "False").await?;
-        assert!(message.contains("1048576 bytes") && message.len() < 400, "{message}");
+        assert!(
+            message.contains("1048576 bytes; there are 1 entries with 1048577 bytes in values")
+                && message.len() < 400,
+            "{message}"
+        );
+        let sent =
+            plane.audit().count(start, |entry| our_write(entry, "secrets") && entry.name == "large")?;
+        assert_eq!(sent, 0, "refused before the call");
 
         // The others go on meanwhile, and what can be mended is taken up without anybody's touch.
         create(&api, Draft::new("shop", "good", vec![("a", b"one")]).sealed(&certificate)).await?;
