@@ -170,9 +170,10 @@ fn argo_cd_and_kstatus_see_what_is() {
         assert_eq!(object["metadata"]["generation"], 2);
         assert_verdicts(&object, "Healthy", "Progressing", "InProgress")?;
         create(&api, sealed("new")).await?;
-        // kstatus takes any object without a status for current; a default in the definition would help, and would be
-        // another definition than upstream's.
-        assert_verdicts(&read(&plane, "new").await?, "Progressing", "Progressing", "Current")?;
+        // kstatus takes any object without a status for current; the default in our definition tells it better.
+        let object = read(&plane, "new").await?;
+        assert_eq!(object["status"], json!({ "observedGeneration": -1 }));
+        assert_verdicts(&object, "Progressing", "Progressing", "InProgress")?;
 
         // And after the change: the generation is observed.
         let mut controller = Controller::start(&plane, &[]).await?;

@@ -159,6 +159,8 @@ const SEALED_SECRET: &[Extra] = &[
     ("spec.template.metadata", &[("nullable", "true"), ("x-kubernetes-preserve-unknown-fields", "true")]),
     ("spec.template.data", NULLABLE),
     ("spec.template.data{}", NULLABLE),
+    // Upstream has no default. With it kstatus sees that nobody has looked at a new object yet.
+    ("status", &[("default", r#"{ "observedGeneration": -1 }"#)]),
     ("status.conditions[]", &[("required", r#"["status", "type"]"#)]),
     ("status.conditions[].lastTransitionTime", TIME),
     ("status.conditions[].lastUpdateTime", TIME),

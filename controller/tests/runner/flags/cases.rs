@@ -58,8 +58,9 @@ pub(super) async fn watches(home: &Home<'_>, other: &str, expected: bool) -> Res
     if expected {
         synced(&home.client, other, "web", "True").await?;
     } else {
-        let status = sealed_api(&home.client, other).get("web").await?.data.get("status").cloned();
-        ensure!(status.is_none(), "{status:?}");
+        let object = sealed_api(&home.client, other).get("web").await?.data;
+        let conditions = object.pointer("/status/conditions");
+        ensure!(conditions.is_none(), "{conditions:?}");
     }
     Ok(())
 }
