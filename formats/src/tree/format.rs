@@ -95,7 +95,7 @@ pub enum ParseProblem {
     /// A YAML key is a list or a mapping.
     #[error("a key is a list or a mapping; only text keys are supported")]
     ComplexKey,
-    /// A YAML mapping of the first document has a key twice.
+    /// A YAML mapping of the first document, or an INI section, has a key twice.
     #[error("mapping key already defined at line {first}")]
     DuplicateKey {
         /// Line of the first one.

@@ -27,6 +27,8 @@ pub(super) fn parse(text: &[u8]) -> Result<Tree, ParseError> {
     let mut reader = Reader { text, at: 0, line: 0, comment: Plaintext::default() };
     let mut sections = vec![Section::new(DEFAULT)];
     let mut counter = 1;
+    // Of each key of the section.
+    let mut lines = HashMap::new();
     let mut nodes = 0;
     while let Some(line) = reader.next_line() {
         let line = trim_start(line);
@@ -40,9 +42,15 @@ pub(super) fn parse(text: &[u8]) -> Result<Tree, ParseError> {
             Some(b'[') => {
                 sections.push(reader.section(line)?);
                 counter = 1;
+                lines.clear();
             }
             Some(_) => {
+                let number = reader.line;
                 let (name, value) = reader.key(line, &mut counter)?;
+                // SOPS would lose the first value without a word.
+                if let Some(first) = lines.insert(name.clone(), number) {
+                    return Err(reader.fail(ParseProblem::DuplicateKey { first }));
+                }
                 let comment = reader.take_comment();
                 if let Some(section) = sections.last_mut() {
                     section.set(name, value, comment);

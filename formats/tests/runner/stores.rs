@@ -37,6 +37,8 @@ enum Intended {
     KeyNotText,
     /// SOPS writes Go's notation of a map or list as the value of an INI key.
     IniNested,
+    /// SOPS keeps the last of two values of one key in an INI section: data lost without a word.
+    IniDuplicate,
     /// SOPS dies on an INI comment with an empty line.
     IniComment,
 }
@@ -114,14 +116,16 @@ impl Tally {
             (Ok(tree), "") => tree,
             (Err(_), error) if !error.is_empty() => return Ok(Outcome::BothRefuse),
             (Err(error), _) => {
-                return intended_refusal(error.problem).map(Outcome::Intended).ok_or_else(|| {
-                    format!(
-                        "only we refuse {:?}: {} | {}",
-                        request.format,
-                        error.problem,
-                        dump::readable(&answer.tree)
-                    )
-                });
+                return intended_refusal(request.format, error.problem).map(Outcome::Intended).ok_or_else(
+                    || {
+                        format!(
+                            "only we refuse {:?}: {} | {}",
+                            request.format,
+                            error.problem,
+                            dump::readable(&answer.tree)
+                        )
+                    },
+                );
             }
             (Ok(_), _) if has_inner_mark(request) => return Ok(Outcome::Intended(Intended::ByteOrderMark)),
             (Ok(tree), error) => {
@@ -153,12 +157,13 @@ fn has_inner_mark(request: &Request) -> bool {
         && request.input[1..].windows(3).any(|bytes| bytes == b"\xef\xbb\xbf")
 }
 
-fn intended_refusal(problem: ParseProblem) -> Option<Intended> {
+fn intended_refusal(format: Format, problem: ParseProblem) -> Option<Intended> {
     match problem {
         ParseProblem::Trailing => Some(Intended::JsonTrailing),
         ParseProblem::Truncated => Some(Intended::JsonTruncated),
         ParseProblem::WrongTag => Some(Intended::WrongTag),
         ParseProblem::ComplexKey => Some(Intended::ComplexKey),
+        ParseProblem::DuplicateKey { .. } if format == Format::Ini => Some(Intended::IniDuplicate),
         _ => None,
     }
 }
