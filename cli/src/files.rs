@@ -1,16 +1,21 @@
 //! Every file that is read or written goes through here.
 
+mod snapshot;
+
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::io::Errno;
 use sealops_formats::Plaintext;
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 use zeroize::Zeroizing;
 
+pub(crate) use self::snapshot::Snapshot;
 use crate::error::CommandError;
+use crate::interrupt::Interrupt;
 
 /// Who may read a written file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,31 +33,117 @@ pub(crate) struct NewFile<'a> {
     pub(crate) access: Access,
 }
 
+/// What a target has to be, still, when it is replaced.
+#[derive(Clone, Copy)]
+pub(crate) enum Before<'a> {
+    Anything,
+    /// As it was seen.
+    Seen(&'a Snapshot),
+    /// A file with this content.
+    Text(&'a Plaintext),
+}
+
 /// Writes files: all are written beside their targets and synced first, then all are renamed over them. A failure leaves
 /// nothing behind, and no target changed unless a rename itself fails.
 pub(crate) fn write(files: &[NewFile<'_>]) -> Result<(), CommandError> {
+    write_all(files.iter().map(|file| (file, Before::Anything)), None)
+}
+
+/// As [`write`], where each target is as it has to be, and unless a signal comes before the first is replaced.
+pub(crate) fn write_over(
+    files: &[(NewFile<'_>, Before<'_>)],
+    interrupt: Option<&Interrupt>,
+) -> Result<(), CommandError> {
+    write_all(files.iter().map(|(file, before)| (file, *before)), interrupt)
+}
+
+fn write_all<'a>(
+    files: impl Iterator<Item = (&'a NewFile<'a>, Before<'a>)>,
+    interrupt: Option<&Interrupt>,
+) -> Result<(), CommandError> {
     let mut staged = Vec::new();
-    for file in files {
+    for (file, before) in files {
+        interrupt.map_or(Ok(()), Interrupt::check)?;
         let fail = |error: io::Error| failure("write", &file.path, &error);
         match fs::metadata(&file.path) {
             // Devices and pipes, such as /dev/stdout, cannot be replaced.
             Ok(found) if !found.is_file() => write_into(file).map_err(fail)?,
-            found => staged.push((stage(file, found.ok()).map_err(fail)?, file)),
+            found => staged.push((stage(file, found.ok()).map_err(fail)?, file, before)),
         }
     }
-    for (temporary, file) in staged {
-        let target = target_of(file);
-        let folder = folder_of(&target).to_owned();
-        temporary.persist(&target).map_err(|error| failure("write", &file.path, &error.error))?;
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|error| failure("write", &file.path, &error))?;
+    for (_, file, before) in &staged {
+        check(file, *before)?;
+    }
+    interrupt.map_or(Ok(()), Interrupt::check)?;
+    for (temporary, file, before) in staged {
+        put(temporary, file, before)?;
     }
     Ok(())
 }
 
-/// The temporary file is opened with `O_EXCL`, so that it never follows a link, and removes itself when dropped.
-fn stage(file: &NewFile<'_>, replaced: Option<Metadata>) -> io::Result<NamedTempFile> {
+/// Fails where the target is not what it has to be.
+fn check(file: &NewFile<'_>, before: Before<'_>) -> Result<(), CommandError> {
+    let unchanged = match before {
+        Before::Anything => true,
+        Before::Seen(seen) => seen.is_unchanged(),
+        Before::Text(text) => fs::read(&file.path).is_ok_and(|now| text.ct_eq(&Plaintext::from(now))),
+    };
+    if unchanged { Ok(()) } else { Err(changed(&file.path)) }
+}
+
+fn changed(path: &Path) -> CommandError {
+    CommandError::input("the file changed meanwhile; nothing was written")
+        .within(path.display())
+        .hint("somebody else wrote it: look at it, and do it again")
+}
+
+/// Renames the new file over its target, while no other process of ours does.
+fn put(temporary: TempPath, file: &NewFile<'_>, before: Before<'_>) -> Result<(), CommandError> {
+    let fail = |error: &io::Error| failure("write", &file.path, error);
+    let target = target_of(file);
+    let folder = folder_of(&target).to_owned();
+    let _lock = match before {
+        Before::Anything => None,
+        Before::Seen(_) | Before::Text(_) => snapshot::lock(&target).map_err(|error| fail(&error))?,
+    };
+    check(file, before)?;
+    let persisted = match before {
+        Before::Seen(seen) if !seen.existed() => persist_new(temporary, &target),
+        _ => temporary.persist(&target).map_err(|error| error.error),
+    };
+    persisted.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => changed(&file.path),
+        _ => fail(&error),
+    })?;
+    sync_folder(&folder).map_err(|error| fail(&error))
+}
+
+/// Renames without replacing, where the file system can do that; else the check before has to do.
+fn persist_new(temporary: TempPath, target: &Path) -> io::Result<()> {
+    temporary.persist_noclobber(target).or_else(|error| match error.error.kind() {
+        ErrorKind::AlreadyExists => Err(error.error),
+        _ => error.path.persist(target).map_err(|error| error.error),
+    })
+}
+
+/// Makes a rename last. Some file systems cannot, and some folders may not be opened: the file is whole there as well, old
+/// or new.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied || has_no_sync(&error) => Ok(()),
+        result => result,
+    }
+}
+
+/// Network, user space and FAT file systems: there is no such call, or not for this.
+fn has_no_sync(error: &io::Error) -> bool {
+    let unsupported = [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP, Errno::BADF];
+    Errno::from_io_error(error).is_some_and(|error| unsupported.contains(&error))
+}
+
+/// The temporary file is opened with `O_EXCL`, so that it never follows a link, and removes itself when dropped. It is
+/// closed, so that any number can wait.
+fn stage(file: &NewFile<'_>, replaced: Option<Metadata>) -> io::Result<TempPath> {
     let mode = if file.access == Access::Private { 0o600 } else { 0o666 };
     let mut temporary = tempfile::Builder::new()
         .prefix(".sealops-")
@@ -69,8 +160,11 @@ fn stage(file: &NewFile<'_>, replaced: Option<Metadata>) -> io::Result<NamedTemp
         }
     }
     temporary.write_all(file.content)?;
-    temporary.as_file().sync_all()?;
-    Ok(temporary)
+    match temporary.as_file().sync_all() {
+        Err(error) if !has_no_sync(&error) => return Err(error),
+        _ => {}
+    }
+    Ok(temporary.into_temp_path())
 }
 
 fn write_into(file: &NewFile<'_>) -> io::Result<()> {

@@ -13,6 +13,7 @@ mod connection;
 mod error;
 mod files;
 mod input;
+mod interrupt;
 mod keys;
 mod kubeconfig;
 mod merging;

@@ -10,8 +10,9 @@ use sealops_formats::Plaintext;
 use sealops_formats::manifest::{self, Edit, Node, Source, Value};
 
 use crate::error::CommandError;
-use crate::files::{self, Access, NewFile};
+use crate::files::{self, Access, Before, NewFile};
 use crate::input::Input;
+use crate::interrupt::Interrupt;
 
 /// A text with its SealedSecrets.
 pub(crate) struct SealedFile {
@@ -173,18 +174,15 @@ pub(crate) fn write_back(path: &Path, old: &Input, new: &Plaintext) -> Result<()
     write_all_back(&[(path.to_owned(), old, new)])
 }
 
-/// Writes edited files, all or none, unless somebody changed one since it was read.
+/// Writes edited files, all or none, unless somebody changed one since it was read, or a signal comes in time.
 pub(crate) fn write_all_back(changes: &[(PathBuf, &Input, &Plaintext)]) -> Result<(), CommandError> {
-    for (path, old, _) in changes {
-        if !files::read(path, manifest::MAX_BYTES)?.ct_eq(&old.text) {
-            return Err(
-                CommandError::input("the file changed meanwhile; nothing was written").within(path.display())
-            );
-        }
-    }
+    let interrupt = Interrupt::watch().map_err(CommandError::input)?;
     let files: Vec<_> = changes
         .iter()
-        .map(|(path, _, new)| NewFile { path: path.clone(), content: new.expose(), access: Access::Public })
+        .map(|(path, old, new)| {
+            let file = NewFile { path: path.clone(), content: new.expose(), access: Access::Public };
+            (file, Before::Text(&old.text))
+        })
         .collect();
-    files::write(&files)
+    files::write_over(&files, Some(&interrupt))
 }

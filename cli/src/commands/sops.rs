@@ -202,7 +202,7 @@ impl Destination {
     pub(super) fn of(&self, path: &std::path::Path) -> crate::sops::output::Output {
         use crate::sops::output::Output;
         match &self.output {
-            _ if self.in_place => Output::InPlace(path.to_owned()),
+            _ if self.in_place => Output::in_place(path),
             Some(path) => Output::File(path.clone()),
             None => Output::Stdout,
         }

@@ -61,6 +61,7 @@ struct Desk {
 /// # Errors
 /// Every reason has SOPS's exit code; an edit that was made is in the file then, or saved.
 pub(crate) fn run(session: &Session, edition: &Edition) -> Result<(), CommandError> {
+    let output = Output::in_place(&edition.path);
     let attempt = Attempt::prepare(session, edition)?;
     let place = Workplace::new().map_err(|error| cannot("create temporary directory", &error))?;
     if !place.is_in_memory() {
@@ -79,7 +80,7 @@ pub(crate) fn run(session: &Session, edition: &Edition) -> Result<(), CommandErr
         written: false,
     }));
     signals::watch(&desk).map_err(|error| cannot("watch for signals", &error))?;
-    let result = edit(session, edition, &attempt, &desk);
+    let result = edit(session, &output, &attempt, &desk);
     let mut desk = lock(&desk);
     if result.is_err() {
         desk.save();
@@ -100,7 +101,7 @@ fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
 
 fn edit(
     session: &Session,
-    edition: &Edition,
+    output: &Output,
     attempt: &Attempt,
     desk: &Mutex<Desk>,
 ) -> Result<(), CommandError> {
@@ -118,9 +119,8 @@ fn edit(
         if edited.ct_eq(&desk.shown) {
             return Err(CommandError::code(code::UNCHANGED, "File has not changed, exiting."));
         }
-        let written = attempt
-            .seal(session, &edited)
-            .and_then(|text| Output::InPlace(edition.path.clone()).write(text.expose(), Content::Encrypted));
+        let written =
+            attempt.seal(session, &edited).and_then(|text| output.write(text.expose(), Content::Encrypted));
         let Err(error) = written else {
             desk.written = true;
             return Ok(());

@@ -1,21 +1,20 @@
 //! Where a result goes.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::code;
 use crate::error::CommandError;
-use crate::files::{self, Access, NewFile};
+use crate::files::{self, Access, Before, NewFile, Snapshot};
 use crate::ui;
 
 /// Where a result goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Output {
     Stdout,
     /// A file that may be new.
     File(PathBuf),
-    /// The file that was read, behind its links.
-    InPlace(PathBuf),
+    /// The file that is read, behind its links, if it is still as it was then.
+    InPlace(Snapshot),
 }
 
 /// What is in a result.
@@ -27,24 +26,25 @@ pub(crate) enum Content {
 }
 
 impl Output {
+    /// The file that is about to be read.
+    pub(crate) fn in_place(path: &Path) -> Self {
+        Self::InPlace(Snapshot::of(path))
+    }
+
     /// Writes the result. A file is replaced as a whole, or not at all.
     ///
     /// # Errors
     /// Fails where the file cannot be written; it is as it was then.
     pub(crate) fn write(&self, bytes: &[u8], content: Content) -> Result<(), CommandError> {
         let access = if content == Content::Plain { Access::Private } else { Access::Public };
-        let (path, what) = match self {
+        let (path, before, what) = match self {
             Self::Stdout => return ui::data(bytes),
-            Self::File(path) => (path.clone(), "output file"),
-            Self::InPlace(path) => (behind_links(path), "in-place file"),
+            Self::File(path) => (path.clone(), Before::Anything, "output file"),
+            Self::InPlace(seen) => (seen.path().to_owned(), Before::Seen(seen), "in-place file"),
         };
-        files::write(&[NewFile { path, content: bytes, access }]).map_err(|error| {
-            CommandError::code(code::WRITE, format!("Could not open {what} for writing: {}", error.error))
+        files::write_over(&[(NewFile { path, content: bytes, access }, before)], None).map_err(|error| {
+            let text = format!("Could not open {what} for writing: {}", error.error);
+            CommandError { hints: error.hints, ..CommandError::code(code::WRITE, text) }
         })
     }
-}
-
-/// Returns the file that the name leads to, so that a link stays one.
-pub(crate) fn behind_links(path: &Path) -> PathBuf {
-    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }

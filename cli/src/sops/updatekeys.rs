@@ -16,6 +16,7 @@ use crate::error::CommandError;
 /// A file that may get other keys.
 pub(crate) struct Candidate {
     path: PathBuf,
+    output: Output,
     format: Format,
     file: EncryptedFile,
     pub(crate) update: KeyUpdate,
@@ -41,12 +42,13 @@ pub(crate) fn prepare(
     let config = found.path.display().to_string();
     let format = input.unwrap_or_else(|| Format::of_path(&path.to_string_lossy()));
     begun(path);
+    let output = Output::in_place(path);
     let file = open::load(&Source::File(path.to_owned()), format)?;
     let rule = session.rule_for(path, &BTreeMap::new())?.ok_or_else(|| {
         CommandError::input(format!("The config file {config} does not contain any creation rule"))
     })?;
     let update = file.metadata().key_groups.update(&rule.groups, None);
-    Ok(Candidate { path: path.to_owned(), format, file, update })
+    Ok(Candidate { path: path.to_owned(), output, format, file, update })
 }
 
 /// The text of a search that found nothing.
@@ -68,7 +70,7 @@ impl Candidate {
             CommandError::input(format!("error updating one or more master keys: [{error}]"))
         })?;
         let text = open::encrypted_text(session, self.file.rewrap(groups), self.format, Some(&self.path))?;
-        Output::InPlace(self.path).write(text.expose(), Content::Encrypted)
+        self.output.write(text.expose(), Content::Encrypted)
     }
 }
 

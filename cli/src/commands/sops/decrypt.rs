@@ -52,8 +52,10 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
 }
 
 fn one(args: &Args, source: Source, name: PathBuf, output: Output) -> Result<(), CommandError> {
-    if let Output::File(path) | Output::InPlace(path) = &output {
-        check_place(args, path)?;
+    match &output {
+        Output::File(path) => check_place(args, path)?,
+        Output::InPlace(seen) => check_place(args, seen.path())?,
+        Output::Stdout => {}
     }
     let decryption = Decryption {
         source,

@@ -91,12 +91,5 @@ fn change(
 ) -> Result<Change, CommandError> {
     let path = absolute(file);
     let place = decrypt::read_path(place).map_err(|error| CommandError::code(code::INDEX, error))?;
-    Ok(Change {
-        output: Output::InPlace(path.clone()),
-        path,
-        types: common.types(),
-        place,
-        ignore_mac,
-        idempotent,
-    })
+    Ok(Change { output: Output::in_place(&path), path, types: common.types(), place, ignore_mac, idempotent })
 }

@@ -120,7 +120,7 @@ pub(super) fn name_of(local: &Parsed, path: &Path) -> PathBuf {
 
 pub(super) fn output(local: &Parsed, path: &Path) -> Output {
     match local.non_empty("output") {
-        _ if local.is_on("in-place") => Output::InPlace(path.to_owned()),
+        _ if local.is_on("in-place") => Output::in_place(path),
         Some(path) => Output::File(path.into()),
         None => Output::Stdout,
     }
@@ -324,7 +324,7 @@ fn change(global: &Parsed, local: &Parsed, verb: &str) -> Result<(Session, Chang
     let place = decrypt::read_path(&local.rest[1])
         .map_err(|_| CommandError::code(code::INDEX, format!("Invalid {verb} index format")))?;
     let change = Change {
-        output: Output::InPlace(path.clone()),
+        output: Output::in_place(&path),
         path,
         types: types(local),
         place,
@@ -415,7 +415,7 @@ fn group_change(global: &Parsed, local: &Parsed) -> Result<(Session, GroupChange
     let path = PathBuf::from(local.text("file"));
     session.config_for(Some(&path))?;
     let threshold = usize::try_from(local.number("shamir-secret-sharing-threshold")).ok();
-    let output = if local.is_on("in-place") { Output::InPlace(path.clone()) } else { Output::Stdout };
+    let output = if local.is_on("in-place") { Output::in_place(&path) } else { Output::Stdout };
     let change = GroupChange { path, types: Types::default(), threshold, output };
     Ok((session, change))
 }

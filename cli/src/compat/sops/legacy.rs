@@ -111,7 +111,7 @@ fn set(session: &Session, flags: &Parsed, path: &Path) -> Result<(), CommandErro
         place,
         ignore_mac: flags.is_on("ignore-mac"),
         idempotent: false,
-        output: Output::InPlace(path.to_owned()),
+        output: Output::in_place(path),
     };
     value::set(session, &change, value).map(drop)
 }
