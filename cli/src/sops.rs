@@ -14,6 +14,7 @@ pub(crate) mod editor;
 pub(crate) mod encrypt;
 pub(crate) mod exec;
 pub(crate) mod groups;
+pub(crate) mod journal;
 pub(crate) mod keyring;
 pub(crate) mod local_keys;
 pub(crate) mod open;

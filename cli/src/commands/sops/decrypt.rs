@@ -32,6 +32,8 @@ pub(in crate::commands) struct Args {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
+    resume: files::Resume,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -44,7 +46,12 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     if args.files.len() > 1 && !args.destination.in_place {
         return Err(CommandError::usage("several files need --in-place"));
     }
-    files::each(&args.files, "decrypted", |path| {
+    let task = files::Task {
+        done: "decrypted",
+        flags: format!("{:?} {:?} {} {:?}", args.extract, name, args.ignore_mac, args.common),
+        resume: args.resume.resume,
+    };
+    files::each(&args.files, &task, |path| {
         let path = absolute(path);
         let output = args.destination.of(&path);
         one(args, Source::File(path.clone()), name.clone().unwrap_or(path), output)

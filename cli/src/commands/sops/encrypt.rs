@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::{ChoiceFlags, Common, Destination, EXIT_CODES, files};
-use crate::error::CommandError;
+use crate::error::{CommandError, Kind};
+use crate::sops::code;
 use crate::sops::encrypt::{self, Encryption};
 use crate::sops::open::Source;
 use crate::sops::output::Output;
@@ -26,6 +27,8 @@ pub(in crate::commands) struct Args {
     #[command(flatten)]
     choice: ChoiceFlags,
     #[command(flatten)]
+    resume: files::Resume,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -39,10 +42,19 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     if args.files.len() > 1 && !args.destination.in_place {
         return Err(CommandError::usage("several files need --in-place"));
     }
-    files::each(&args.files, "encrypted", |path| {
+    let task = files::Task {
+        done: "encrypted",
+        flags: format!("{:?} {:?} {:?}", name, args.choice, args.common),
+        resume: args.resume.resume,
+    };
+    files::each(&args.files, &task, |path| {
         let path = absolute(path);
         let output = args.destination.of(&path);
-        one(args, Source::File(path.clone()), name.clone().unwrap_or(path), output)
+        match one(args, Source::File(path.clone()), name.clone().unwrap_or(path), output) {
+            // Done between its end and the journal's.
+            Err(error) if args.resume.resume && error.kind == Kind::Code(code::ALREADY_ENCRYPTED) => Ok(()),
+            result => result,
+        }
     })
 }
 

@@ -28,6 +28,8 @@ pub(in crate::commands) struct Args {
     #[arg(long)]
     ignore_mac: bool,
     #[command(flatten)]
+    resume: files::Resume,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -43,7 +45,12 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     if args.files.len() > 1 && !args.destination.in_place {
         return Err(CommandError::usage("several files need --in-place"));
     }
-    files::each(&args.files, "rotated", |path| {
+    let task = files::Task {
+        done: "rotated",
+        flags: format!("{:?} {:?} {} {:?}", args.add, args.remove, args.ignore_mac, args.common),
+        resume: args.resume.resume,
+    };
+    files::each(&args.files, &task, |path| {
         let path = absolute(path);
         let rotation = Rotation {
             output: args.destination.of(&path),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Common, EXIT_CODES};
 use crate::error::CommandError;
+use crate::interrupt::Interrupt;
 use crate::sops::session::absolute;
 use crate::sops::{code, threads, updatekeys, verify};
 use crate::ui;
@@ -38,14 +39,28 @@ struct Report {
     problem: Option<String>,
 }
 
+/// Of a file that was left out after a signal.
+const NOT_BEGUN: &str = "not begun";
+
+impl Report {
+    fn new(path: &Path, status: &'static str) -> Self {
+        let file = path.display().to_string();
+        Self { file, status, added: Vec::new(), removed: Vec::new(), problem: None }
+    }
+}
+
 pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     let files: Vec<PathBuf> = verify::encrypted_files(&args.files)?;
-    let reports = threads::map(&files, |path| report(args, path));
+    let interrupt = Interrupt::watch().map_err(CommandError::input)?;
+    let reports = threads::map(&files, |path| match interrupt.exit_code() {
+        None => report(args, path),
+        Some(_) => Report::new(path, NOT_BEGUN),
+    });
     if args.json {
         let text = serde_json::to_string_pretty(&reports).map_err(CommandError::input)?;
         ui::data(format!("{text}\n").as_bytes())?;
     } else {
-        for report in reports.iter().filter(|report| report.status != "up to date") {
+        for report in reports.iter().filter(|report| !matches!(report.status, "up to date" | NOT_BEGUN)) {
             let keys = report.added.iter().map(|key| format!("\n  + {key}"));
             let keys: String = keys.chain(report.removed.iter().map(|key| format!("\n  - {key}"))).collect();
             let problem = report.problem.as_ref().map(|problem| format!(": {problem}")).unwrap_or_default();
@@ -55,7 +70,12 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     let count = |status| reports.iter().filter(|report| report.status == status).count();
     let (updated, same, due, failed) =
         (count("updated"), count("up to date"), count("out of date"), count("failed"));
-    let summary = format!("{updated} updated, {same} up to date, {due} out of date, {failed} failed");
+    let mut summary = format!("{updated} updated, {same} up to date, {due} out of date, {failed} failed");
+    if let (left @ 1.., Some(code)) = (count(NOT_BEGUN), interrupt.exit_code()) {
+        summary.push_str(&format!(", {left} not begun"));
+        return Err(CommandError::code(code, summary)
+            .hint("run it again: files that are up to date already are left alone"));
+    }
     if reports.iter().any(|report| report.status == "updated" && !report.removed.is_empty()) {
         ui::warn("whoever held a removed key still knows the data key: `sealops rotate -i` makes a new one");
     }
@@ -68,13 +88,7 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
 }
 
 fn report(args: &Args, path: &Path) -> Report {
-    let mut report = Report {
-        file: path.display().to_string(),
-        status: "failed",
-        added: Vec::new(),
-        removed: Vec::new(),
-        problem: None,
-    };
+    let mut report = Report::new(path, "failed");
     match update(args, path, &mut report) {
         Ok(status) => report.status = status,
         Err(error) => report.problem = Some(error.error),
