@@ -2,18 +2,21 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use age::armor::{ArmoredReader, ArmoredWriter, Format};
-use age::x25519::{Identity, Recipient};
 use sealops_controller::object::SecretObject;
 use sealops_crds::Metadata;
 use sealops_formats::Plaintext;
 use sealops_formats::manifest::{Node, to_yaml};
+use sealops_providers::local::{AnyIdentity, age_identities, age_recipient};
 use zeroize::Zeroizing;
 
 use crate::error::CommandError;
+use crate::sops::local_keys;
 use crate::{files, keys};
+
+/// One who may open a backup: X25519, post-quantum, SSH, or a plugin's.
+pub(crate) type Recipient = Box<dyn age::Recipient + Send + Sync>;
 
 /// Largest backup that is read or made.
 const MAX_BYTES: usize = 16 << 20;
@@ -43,25 +46,22 @@ pub(crate) fn recipients(given: &[String], files: &[PathBuf]) -> Result<Vec<Reci
 }
 
 fn recipient(text: &str) -> Result<Recipient, CommandError> {
-    Recipient::from_str(text).map_err(|_| CommandError::usage("this is not an age recipient (age1…)"))
+    age_recipient(text, &local_keys::terminal())
+        .map_err(|error| CommandError::usage(format!("this is not an age recipient (age1…, ssh-…): {error}")))
 }
 
-/// Reads identities, as `age-keygen` writes them.
-pub(crate) fn identities(files: &[PathBuf]) -> Result<Vec<Identity>, CommandError> {
+/// Reads identities: as `age-keygen` writes them, the same under a passphrase, those of plugins, SSH keys.
+pub(crate) fn identities(files: &[PathBuf]) -> Result<Vec<AnyIdentity>, CommandError> {
     let mut identities = Vec::new();
     for path in files {
-        let mut any = false;
-        for (line, text) in lines(path)? {
-            let unfit = || {
-                CommandError::input("this is not an age identity (AGE-SECRET-KEY-1…)")
-                    .within(format!("{}: line {line}", path.display()))
-            };
-            identities.push(Identity::from_str(&text).map_err(|_| unfit())?);
-            any = true;
+        let name = path.display().to_string();
+        let text = files::read(path, MAX_LIST_BYTES)?;
+        let found = age_identities(&name, text, &local_keys::environment(), &local_keys::terminal());
+        let found = found.map_err(CommandError::input)?;
+        if found.is_empty() {
+            return Err(CommandError::input("there is no age identity in this file").within(name));
         }
-        if !any {
-            return Err(CommandError::input("there is no age identity in this file").within(path.display()));
-        }
+        identities.extend(found);
     }
     Ok(identities)
 }
@@ -86,8 +86,11 @@ pub(crate) fn seal(secrets: &[SecretObject], recipients: &[Recipient]) -> Result
     ]);
     let text = to_yaml(&list);
     let fail = |_| CommandError::input("the backup cannot be encrypted");
-    let encryptor = age::Encryptor::with_recipients(recipients.iter().map(|own| own as &dyn age::Recipient))
-        .map_err(|_| CommandError::input("the backup cannot be encrypted to these recipients"))?;
+    let encryptor =
+        age::Encryptor::with_recipients(recipients.iter().map(|own| own.as_ref() as &dyn age::Recipient))
+            .map_err(|error| {
+                CommandError::input(format!("the backup cannot be encrypted to these recipients: {error}"))
+            })?;
     let mut out = Vec::new();
     let armored = ArmoredWriter::wrap_output(&mut out, Format::AsciiArmor).map_err(fail)?;
     let mut writer = encryptor.wrap_output(armored).map_err(fail)?;
@@ -130,7 +133,7 @@ pub(crate) fn open(path: &Path, identities: &[PathBuf]) -> Result<Vec<SecretObje
     Ok(secrets)
 }
 
-fn decrypt(text: &Plaintext, identities: &[Identity]) -> Result<Plaintext, CommandError> {
+fn decrypt(text: &Plaintext, identities: &[AnyIdentity]) -> Result<Plaintext, CommandError> {
     let broken = || CommandError::input("the backup is damaged or is no age file");
     if identities.is_empty() {
         return Err(
@@ -138,7 +141,8 @@ fn decrypt(text: &Plaintext, identities: &[Identity]) -> Result<Plaintext, Comma
         );
     }
     let decryptor = age::Decryptor::new_buffered(ArmoredReader::new(text.expose())).map_err(|_| broken())?;
-    let mut reader = match decryptor.decrypt(identities.iter().map(|own| own as &dyn age::Identity)) {
+    let mut reader = match decryptor.decrypt(identities.iter().map(|own| own.as_ref() as &dyn age::Identity))
+    {
         Ok(reader) => reader.take(MAX_BYTES as u64 + 1),
         Err(age::DecryptError::NoMatchingKeys) => {
             return Err(CommandError::input("none of the identities opens the backup"));

@@ -16,7 +16,17 @@ use super::keyring::KeyAccess;
 
 /// Returns access to age and PGP keys. Nothing is read or started before a key is wanted.
 pub(crate) fn local() -> Box<dyn KeyAccess> {
-    Box::new(Local(LocalKeys::new(Environment::new(env::vars_os()), Arc::new(Terminal))))
+    Box::new(Local(LocalKeys::new(environment(), terminal())))
+}
+
+/// Returns what asks on the terminal.
+pub(crate) fn terminal() -> Arc<dyn Prompt> {
+    Arc::new(Terminal)
+}
+
+/// Returns the environment in which keys are searched.
+pub(crate) fn environment() -> Environment {
+    Environment::new(env::vars_os())
 }
 
 /// Returns a stand-in that says why it cannot help.
@@ -52,9 +62,8 @@ impl KeyAccess for NotYet {
 struct Terminal;
 
 impl Terminal {
-    fn ask(question: &str) -> Option<(File, BufReader<File>)> {
-        let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
-        write!(terminal, "{question} ").ok()?;
+    fn open() -> Option<(File, BufReader<File>)> {
+        let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
         let reader = BufReader::new(terminal.try_clone().ok()?);
         Some((terminal, reader))
     }
@@ -62,8 +71,10 @@ impl Terminal {
 
 impl Prompt for Terminal {
     fn passphrase(&self, question: &str) -> Option<Plaintext> {
-        let (mut terminal, mut reader) = Self::ask(question)?;
+        let (mut terminal, mut reader) = Self::open()?;
+        // Before the question: an answer that comes at once is neither shown nor dropped.
         let quiet = Quiet::new(terminal.try_clone().ok()?)?;
+        write!(terminal, "{question} ").ok()?;
         let mut line = Zeroizing::new(String::with_capacity(1024));
         let read = reader.read_line(&mut line).ok();
         drop(quiet);
@@ -72,7 +83,8 @@ impl Prompt for Terminal {
     }
 
     fn text(&self, question: &str) -> Option<String> {
-        let (_, mut reader) = Self::ask(question)?;
+        let (mut terminal, mut reader) = Self::open()?;
+        write!(terminal, "{question} ").ok()?;
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
         Some(line.trim_end().to_owned())

@@ -124,7 +124,7 @@ fn bad_backups_are_one_clear_error() {
         (format!("import damaged.age -i {FIRST} -o out"), 1, "damaged.age: the backup is damaged"),
         (format!("import cut.age -i {FIRST} -o out"), 1, "cut.age: the backup is damaged"),
         ("import b.age -o out".to_owned(), 2, "hint: --identity FILE"),
-        ("import b.age -i keys.yaml -o out".to_owned(), 1, "keys.yaml: line 1: this is not an age identity"),
+        ("import b.age -i keys.yaml -o out".to_owned(), 1, "failed to parse 'keys.yaml' age identities"),
         ("import empty.yaml -o out".to_owned(), 1, "there is no key Secret in this backup"),
         ("import mismatch.yaml -o out".to_owned(), 1, "mismatch.yaml: Secret interop-2048: "),
         ("import traversal.yaml -o out".to_owned(), 1, "cannot be a file name"),

@@ -26,8 +26,8 @@ const MAX_BYTES: usize = 16 << 20;
   sealops keys export --recipient age1… -o sealing-keys.age
   sealops keys export --recipients-file team.txt --key keys.yaml -o sealing-keys.age")]
 pub(super) struct ExportArgs {
-    /// age recipient that may open the backup (age1…); may be repeated
-    #[arg(short, long, value_name = "AGE1…")]
+    /// age recipient that may open the backup (age1…, ssh-ed25519 …, a plugin's); may be repeated
+    #[arg(short, long, value_name = "RECIPIENT")]
     recipient: Vec<String>,
     /// File with age recipients, one per line; may be repeated
     #[arg(short = 'R', long, value_name = "FILE")]

@@ -17,7 +17,8 @@ use sealops_formats::Plaintext;
 
 use super::{Environment, Prompt, age_plugin, program, words};
 
-type AnyIdentity = Box<dyn Identity + Send + Sync>;
+/// An identity of any kind.
+pub type AnyIdentity = Box<dyn Identity + Send + Sync>;
 
 /// What the places gave.
 #[derive(Default)]
@@ -165,21 +166,25 @@ impl Loader<'_> {
 
     fn ssh_file(&mut self, path: &Path) {
         let shown = path.display();
-        let parsed =
-            read_limited(path).map_err(|error| format!("failed to open file: {error}")).and_then(|text| {
-                keys::parse_ssh_identity(&text)
-                    .map_err(|error| format!("malformed SSH identity in {:?}: {error}", shown.to_string()))
-            });
-        match parsed {
-            Ok(SshIdentity::Ready(identity)) => self.loaded.identities.push(identity),
-            Ok(SshIdentity::Encrypted(key)) => self.loaded.identities.push(Box::new(LockedSshKey {
+        let read = read_limited(path).map_err(|error| format!("failed to open file: {error}"));
+        if let Err(error) = read.and_then(|text| self.ssh_key(&shown.to_string(), &text)) {
+            self.loaded.errors.push(error);
+        }
+    }
+
+    fn ssh_key(&mut self, location: &str, text: &Plaintext) -> Result<(), String> {
+        let parsed = keys::parse_ssh_identity(text)
+            .map_err(|error| format!("malformed SSH identity in {location:?}: {error}"))?;
+        self.loaded.identities.push(match parsed {
+            SshIdentity::Ready(identity) => identity,
+            SshIdentity::Encrypted(key) => Box::new(LockedSshKey {
                 key,
-                question: format!("Enter passphrase for {:?}:", shown.to_string()),
+                question: format!("Enter passphrase for {location:?}:"),
                 prompt: Arc::clone(self.prompt),
                 opened: OnceLock::new(),
-            })),
-            Err(error) => self.loaded.errors.push(error),
-        }
+            }),
+        });
+        Ok(())
     }
 
     /// Returns the texts of all places: where, what, and whether a line may hold several identities.
@@ -281,6 +286,41 @@ fn ssh_from_command(text: &Plaintext) -> Result<AnyIdentity, String> {
             Err(format!("malformed SSH identity returned by running SOPS_AGE_SSH_PRIVATE_KEY_CMD: {error}"))
         }
     }
+}
+
+/// Makes a recipient of any kind that SOPS knows usable: X25519, post-quantum, SSH, plugins.
+///
+/// # Errors
+/// Returns what is wrong with it, in SOPS's words.
+pub fn age_recipient(
+    text: &str,
+    prompt: &Arc<dyn Prompt>,
+) -> Result<Box<dyn age::Recipient + Send + Sync>, String> {
+    match Recipient::parse(text).map_err(|error| error.to_string())? {
+        Recipient::Native(native) => Ok(native),
+        Recipient::Plugin { name } => age_plugin::recipient(&name, text.trim(), prompt),
+    }
+}
+
+/// Reads the identities of a file of any kind: lines with keys or plugins' keys, the same under a passphrase, or one SSH key.
+///
+/// # Errors
+/// Returns what is wrong with it, never a part of it.
+pub fn age_identities(
+    location: &str,
+    text: Plaintext,
+    environment: &Environment,
+    prompt: &Arc<dyn Prompt>,
+) -> Result<Vec<AnyIdentity>, String> {
+    let mut loader = Loader { environment, prompt, recipient: "", loaded: Loaded::default() };
+    let is_ssh = text.expose().trim_ascii_start().starts_with(b"-----BEGIN")
+        && !keys::is_encrypted_identity_file(&text);
+    if is_ssh {
+        loader.ssh_key(location, &text)?;
+    } else {
+        loader.identity_text(location, text, false)?;
+    }
+    Ok(loader.loaded.identities)
 }
 
 /// Connects plugins with their programs.

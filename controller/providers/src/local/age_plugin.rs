@@ -6,7 +6,7 @@ use age::plugin::{
     Identity as PluginIdentity, IdentityPluginV1, Recipient as PluginRecipient, RecipientPluginV1,
 };
 use age::secrecy::SecretString;
-use age::{Callbacks, Identity};
+use age::{Callbacks, Identity, Recipient};
 use sealops_formats::Plaintext;
 
 use super::Prompt;
@@ -41,12 +41,22 @@ pub(super) fn encrypt(
     part: &Plaintext,
     prompt: &Arc<dyn Prompt>,
 ) -> Result<String, String> {
+    let plugin = self::recipient(name, recipient, prompt)?;
+    sealops_crypto::age::encrypt(plugin.as_ref(), part).map_err(|error| error.to_string())
+}
+
+/// Makes a plugin's recipient usable.
+pub(super) fn recipient(
+    name: &str,
+    recipient: &str,
+    prompt: &Arc<dyn Prompt>,
+) -> Result<Box<dyn Recipient + Send + Sync>, String> {
     let parsed: PluginRecipient = recipient
         .parse()
         .map_err(|error| format!("failed to parse input as age key from age plugin: {error}"))?;
     let plugin = RecipientPluginV1::new(name, &[parsed], &[], Questions(Arc::clone(prompt)))
         .map_err(|_| missing(name))?;
-    sealops_crypto::age::encrypt(&plugin, part).map_err(|error| error.to_string())
+    Ok(Box::new(plugin))
 }
 
 /// Makes a plugin's identity usable.

@@ -16,6 +16,7 @@ mod words;
 
 use std::sync::Arc;
 
+pub use age_keys::{AnyIdentity, age_identities, age_recipient};
 pub use environment::Environment;
 use sealops_crypto::sops::{KeyPart, MasterKey};
 use sealops_formats::Plaintext;
