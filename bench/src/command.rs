@@ -28,9 +28,9 @@ impl Invocation {
 /// What one run of a command cost.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(crate) struct Cost {
-    cpu_us: f64,
-    wall_us: f64,
-    max_rss_kib: f64,
+    pub(crate) cpu_us: f64,
+    pub(crate) wall_us: f64,
+    pub(crate) max_rss_kib: f64,
     success: bool,
 }
 
@@ -80,7 +80,11 @@ impl Pairing<'_> {
     }
 }
 
-fn launch(context: &Context, invocation: &Invocation, output: &Path) -> Result<Cost> {
+/// Runs a command to its end; its output goes to a file.
+///
+/// # Errors
+/// Fails where the command does.
+pub(crate) fn launch(context: &Context, invocation: &Invocation, output: &Path) -> Result<Cost> {
     let answer = Command::new(&context.programs.launch)
         .arg(output)
         .arg(&invocation.program)

@@ -23,6 +23,7 @@ mod report;
 mod restart;
 mod seal;
 mod sops_files;
+mod sops_repository;
 mod start;
 mod stats;
 mod unseal;
@@ -51,10 +52,11 @@ impl Context {
 
 type Benchmark = fn(&Context, &mut Report) -> Result<()>;
 
-const BENCHMARKS: [(&str, Benchmark); 8] = [
+const BENCHMARKS: [(&str, Benchmark); 9] = [
     ("P1", start::run),
     // P1 to P6 in one go: they share their files.
     ("SOPS", sops_files::run),
+    ("SOPS", sops_repository::run),
     ("P7", seal::run),
     ("P8", unseal::run),
     ("P8", unseal_cluster::run),
