@@ -36,8 +36,10 @@ check() {
   need promtool prometheus "alert rules"
   need strace strace "kills a program at each of its system calls"
   need age age "an independent judge of age messages"
+  need ssh-keygen openssh-client "SSH keys under a passphrase"
+  need script bsdutils "a terminal for passphrases"
+  need setpriv util-linux "whether another user's identity can be had"
   need sha256sum coreutils "cache keys"
-  need strace strace "kill points of the file commands"
   need python3 python3 "OpenBao and moto are wheels"
   if command -v python3 >/dev/null 2>&1 && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
     missing+=("python3's venv (OpenBao and moto are wheels)")

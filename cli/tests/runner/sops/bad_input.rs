@@ -1,7 +1,8 @@
 //! Bad input by number (security list 31-72, as far as the command line is concerned): one clear failure with SOPS's exit
 //! code, no panic, no value in any output, the file as it was.
 
-use super::world::{AGE_A, AGE_B, Side, World};
+use super::fixtures::{PGP, fixtures};
+use super::world::{AGE_A, AGE_B, Side, World, finish};
 
 const CANARY: &str = "CANARY-7c1e";
 
@@ -151,6 +152,20 @@ fn plain_cases() -> Vec<Bad> {
         bad(57, "f.env", format!("{CANARY}\n"), "encrypt -i --age %A f.env", unreadable()),
         bad(58, "f.env", format!("a key\"=x {CANARY}\n"), "encrypt -i --age %A f.env", Accepted),
         bad(59, "f.env", format!("A=x\\n{CANARY}\n"), "encrypt -i --age %A f.env", Accepted),
+        bad(
+            60,
+            "f.ini",
+            format!("[s]\na = {CANARY}\nb = x\na = {CANARY}-2\n"),
+            "encrypt -i --age %A f.ini",
+            unreadable(),
+        ),
+        bad(
+            60,
+            "f.ini",
+            format!("[s]\na = {CANARY}\n[t]\nb = x\n[s]\na = {CANARY}-2\n"),
+            "encrypt -i --age %A f.ini",
+            Accepted, // nothing is lost: both sections stay
+        ),
         bad(61, "f.ini", format!("a = {CANARY}\n"), "encrypt -i --age %A f.ini", Accepted),
         bad(62, "f.bin", "{\"data\": 5, \"x\": {}}", "decrypt f.bin", Fails(1, "sops metadata not found")),
         bad(
@@ -172,6 +187,260 @@ fn plain_cases() -> Vec<Bad> {
         bad(70, "f.yaml", "a: 1\n", "encrypt --age age1../../x1qqqq f.yaml", Fails(1, "")),
         bad(73, "f.yaml", "a: 1\n", "encrypt --kms nonsense f.yaml", Fails(1, "Could not generate data key")),
     ]
+}
+
+/// Runs a command on both names and expects one failure of this kind: exit code, a part of the text, nothing on stdout, no
+/// value anywhere, the file as it was.
+fn both_names_refuse(
+    world: &World,
+    number: u8,
+    what: &str,
+    content: &[u8],
+    file: &str,
+    code: i32,
+    text: &str,
+) {
+    world.write(file, content);
+    let sealops = std::path::Path::new(env!("CARGO_BIN_EXE_sealops"));
+    for program in [Side::Ours.program(), sealops] {
+        let mut command = std::process::Command::new(program);
+        world.environment(&mut command);
+        let start = std::time::Instant::now();
+        let run = finish(
+            {
+                command.args(["decrypt", file]);
+                command
+            },
+            &[],
+        );
+        let words: String = run.err.split_whitespace().collect::<Vec<_>>().join(" ").replace(" | ", " ");
+        assert!(
+            run.code == code && words.contains(text),
+            "{number} {what}: exit code {}: {}",
+            run.code,
+            run.err
+        );
+        assert!(
+            run.out.is_empty() && !run.err.contains(CANARY) && !run.err.contains("panicked"),
+            "{}",
+            run.err
+        );
+        assert!(world.read(file) == content && start.elapsed().as_secs() < 60);
+    }
+}
+
+/// Number 56: the first document's metadata counts, and without it there is none.
+#[test]
+fn b7_56_a_document_without_metadata() {
+    let world = World::new();
+    world.write("f.yaml", format!("a: {CANARY}\n---\nb: {CANARY}-2\n"));
+    let text =
+        String::from_utf8(world.run(Side::Ours, &["encrypt", "--age", AGE_A, "f.yaml"], &[]).ok()).unwrap();
+    let (first, second) = text.split_once("\n---\n").unwrap();
+    let values = |document: &str| document.split("sops:").next().unwrap().trim_end().to_owned();
+    for (what, text) in [
+        ("the first has none", format!("{}\n---\n{second}", values(first))),
+        ("neither has", format!("{}\n---\n{}\n", values(first), values(second))),
+    ] {
+        both_names_refuse(&world, 56, what, text.as_bytes(), "f.yaml", 1, "sops metadata not found");
+    }
+    // Of a second document SOPS needs no copy; the MAC covers its values all the same.
+    let text = format!("{first}\n---\n{}\n", values(second));
+    world.write("f.yaml", &text);
+    let [theirs, ours] =
+        [Side::Theirs, Side::Ours].map(|side| world.run(side, &["decrypt", "f.yaml"], &[]).ok());
+    assert_eq!(theirs, ours);
+    let text = text.replace("\nb: ENC[", "\nc: x\nb: ENC[");
+    both_names_refuse(&world, 56, "and a value more", text.as_bytes(), "f.yaml", 25, "");
+}
+
+/// Returns an age message for the recipient A.
+fn age_message(world: &World, content: &[u8]) -> String {
+    let mut command = std::process::Command::new("age");
+    world.environment(&mut command);
+    command.args(["--armor", "--recipient", AGE_A]);
+    String::from_utf8(finish(command, content).ok()).unwrap()
+}
+
+/// A file in JSON, and where its first wrapped key is.
+fn json_file(world: &World, arguments: &[&str]) -> serde_json::Value {
+    world.write("f.json", format!("{{\"a\": \"{CANARY}\"}}"));
+    let mut line = vec!["encrypt"];
+    line.extend(arguments);
+    line.push("f.json");
+    serde_json::from_slice(&world.run(Side::Ours, &line, &[]).ok()).unwrap()
+}
+
+/// Number 66: shares that cannot be put together.
+#[test]
+fn b7_66_shares_that_are_repeated_empty_or_cut() {
+    let world = World::new();
+    let groups = format!("          - age: [{AGE_A}]\n").repeat(3);
+    world.write(
+        ".sops.yaml",
+        format!("creation_rules:\n    - shamir_threshold: 2\n      key_groups:\n{groups}"),
+    );
+    let file = json_file(&world, &[]);
+    // What a share is: 32 bytes of the key's, and its place.
+    let share = |place: u8, length: usize| [vec![7; length], vec![place]].concat();
+    for (what, shares) in [
+        ("repeated", [share(1, 32), share(1, 32)]),
+        ("place 0", [share(0, 32), share(1, 32)]),
+        ("cut", [share(1, 31), share(2, 32)]),
+        ("empty", [Vec::new(), share(2, 32)]),
+        ("only places", [share(1, 0), share(2, 0)]),
+    ] {
+        let mut file = file.clone();
+        let groups = file["sops"]["key_groups"].as_array_mut().unwrap();
+        groups.truncate(2);
+        for (group, share) in groups.iter_mut().zip(&shares) {
+            group["age"][0]["enc"] = age_message(&world, share).into();
+        }
+        both_names_refuse(&world, 66, what, file.to_string().as_bytes(), "f.json", 128, "");
+    }
+    // The counter-test: shares of the right form that belong to another key.
+    let mut other = file;
+    for (place, group) in (1..).zip(other["sops"]["key_groups"].as_array_mut().unwrap().iter_mut()) {
+        group["age"][0]["enc"] = age_message(&world, &share(place, 32)).into();
+    }
+    both_names_refuse(
+        &world,
+        66,
+        "of another key",
+        other.to_string().as_bytes(),
+        "f.json",
+        25,
+        "Could not decrypt",
+    );
+}
+
+/// Number 71: every part of an age message broken.
+#[test]
+fn b7_71_broken_age_messages() {
+    let world = World::new();
+    let file = json_file(&world, &["--age", AGE_A]);
+    let good = file["sops"]["age"][0]["enc"].as_str().unwrap().to_owned();
+    let body: String = good.lines().filter(|line| !line.starts_with("-----")).collect();
+    let bytes = sealops_formats::base64::decode(body.as_bytes()).unwrap();
+    let bytes = bytes.expose().to_vec();
+    let armoured = |bytes: &[u8]| {
+        let text = sealops_formats::base64::encode_public(bytes);
+        let lines: Vec<&str> =
+            text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        format!(
+            "-----BEGIN AGE ENCRYPTED FILE-----\n{}\n-----END AGE ENCRYPTED FILE-----\n",
+            lines.join("\n")
+        )
+    };
+    assert_eq!(armoured(&bytes), good);
+    let header_end = bytes.windows(4).position(|window| window == b"\n---").unwrap() + 1;
+    let changed = |at: usize| {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1;
+        armoured(&bytes)
+    };
+    let mac_end = header_end + bytes[header_end..].iter().position(|byte| *byte == b'\n').unwrap();
+    let other = {
+        let mut command = std::process::Command::new("age");
+        world.environment(&mut command);
+        command.args(["--armor", "--recipient", AGE_B]);
+        String::from_utf8(finish(command, &[1; 32]).ok()).unwrap()
+    };
+    for (what, enc) in [
+        ("header: version", armoured(&[b"age-encryption.org/v9", &bytes[21..]].concat())),
+        ("header: cut", armoured(&bytes[..header_end - 10])),
+        ("header: nothing", armoured(b"")),
+        ("HMAC: changed", changed(header_end + 8)),
+        ("armor: no end", good.replace("-----END AGE ENCRYPTED FILE-----\n", "")),
+        ("armor: no beginning", good.replace("-----BEGIN AGE ENCRYPTED FILE-----\n", "")),
+        ("armor: not base64", good.replacen(&good[40..44], "!!!!", 1)),
+        ("armor: no text at all", String::new()),
+        ("payload: changed", changed(bytes.len() - 1)),
+        ("payload: nonce changed", changed(mac_end + 3)),
+        ("payload: cut", armoured(&bytes[..bytes.len() - 5])),
+        ("no match", other),
+    ] {
+        let mut file = file.clone();
+        file["sops"]["age"][0]["enc"] = enc.into();
+        world.write("f.json", file.to_string());
+        let theirs = world.run(Side::Theirs, &["decrypt", "f.json"], &[]);
+        assert_eq!(theirs.code, 128, "{what}: {}", theirs.err);
+        both_names_refuse(&world, 71, what, file.to_string().as_bytes(), "f.json", 128, "FAILED");
+    }
+    // A key of the wrong length is opened, and then of no use.
+    for length in [0, 31, 33] {
+        let mut file = file.clone();
+        file["sops"]["age"][0]["enc"] = age_message(&world, &vec![1; length]).into();
+        world.write("f.json", file.to_string());
+        let theirs = world.run(Side::Theirs, &["decrypt", "f.json"], &[]);
+        let ours = world.run(Side::Ours, &["decrypt", "f.json"], &[]);
+        assert!(
+            ours.code != 0 && theirs.code != 0 && !ours.err.contains("panicked"),
+            "{length}: {}",
+            ours.err
+        );
+    }
+}
+
+/// Number 72: an OpenPGP message that is cut, of an unknown version, or none; by gpg, and by the built-in implementation.
+#[test]
+fn b7_72_broken_openpgp_messages() {
+    let fixtures = fixtures();
+    for built_in in [false, true] {
+        let world = World::new().with_gnupg(&fixtures.gnupg);
+        let file = json_file(&world, &["--pgp", PGP]);
+        let good = file["sops"]["pgp"][0]["enc"].as_str().unwrap().to_owned();
+        let lines: Vec<&str> = good.lines().collect();
+        let blank = lines.iter().position(|line| line.is_empty()).unwrap();
+        let end = lines.iter().rposition(|line| line.starts_with('=') || line.starts_with("-----")).unwrap();
+        let body: String =
+            lines[blank + 1..end].iter().filter(|line| !line.starts_with('=')).copied().collect();
+        let bytes = sealops_formats::base64::decode(body.as_bytes()).unwrap().expose().to_vec();
+        let armoured = |bytes: &[u8]| {
+            let text = sealops_formats::base64::encode_public(bytes);
+            let lines: Vec<&str> =
+                text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+            format!("-----BEGIN PGP MESSAGE-----\n\n{}\n-----END PGP MESSAGE-----\n", lines.join("\n"))
+        };
+        // The version stands behind the tag and the length, which has one to three bytes.
+        let header = if bytes[0] & 0x40 != 0 {
+            if bytes[1] < 192 { 2 } else { 3 }
+        } else {
+            2 + usize::from(bytes[0] & 3)
+        };
+        let mut version = bytes.clone();
+        assert_eq!(version[header], 3, "version of a session key packet");
+        version[header] = 99;
+        for (what, enc) in [
+            ("cut in the first packet", armoured(&bytes[..40])),
+            ("cut in the last packet", armoured(&bytes[..bytes.len() - 7])),
+            ("unknown version", armoured(&version)),
+            ("nothing", armoured(b"")),
+            ("no armour", "nonsense".to_owned()),
+        ] {
+            let mut file = file.clone();
+            file["sops"]["pgp"][0]["enc"] = enc.into();
+            let text = file.to_string();
+            if built_in {
+                // Without the program, and with a key that is given as a text.
+                world.write("f.json", &text);
+                let key = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/keys/sops-pgp.asc");
+                let mut command = world.command(Side::Ours);
+                command
+                    .env("PATH", "/nonexistent")
+                    .env("SEALOPS_PGP_KEY", std::fs::read_to_string(key).unwrap());
+                command.args(["decrypt", "f.json"]);
+                let run = finish(command, &[]);
+                assert!(
+                    run.code == 128 && run.err.contains("FAILED") && run.out.is_empty(),
+                    "{what}: {}",
+                    run.err
+                );
+            } else {
+                both_names_refuse(&world, 72, what, text.as_bytes(), "f.json", 128, "FAILED");
+            }
+        }
+    }
 }
 
 #[test]

@@ -399,3 +399,49 @@ fn possible(format: &str, kind: &str) -> bool {
         _ => kind == "text",
     }
 }
+
+/// go-yaml's floats are decimal: what looks like a hexadecimal one is a text, and an error where the tag asks for a float.
+#[test]
+fn hexadecimal_floats_are_texts() {
+    let world = World::new();
+    for (value, kind) in [
+        ("0x1p-2", "str"),
+        ("-0x1.8P+1", "str"),
+        ("0x1.8", "str"),
+        ("0X.8p0", "str"),
+        ("0x10", "int"),
+        ("0x_1f", "int"),
+        ("1e3", "float"),
+        (".5", "float"),
+        ("+1.5E-3", "float"),
+        ("1_0.5", "float"),
+        ("!!float 0x10", "float"),
+        ("!!float 0x1p-2", ""),
+        ("!!float \"0x1p-2\"", ""),
+    ] {
+        world.write("f.yaml", format!("a: {value}\n"));
+        let encrypted = [Side::Ours, Side::Theirs].map(|side| {
+            let run = world.run(side, &["encrypt", "--age", AGE_A, "f.yaml"], &[]);
+            let text = String::from_utf8(run.out).unwrap();
+            let found = text.lines().next().and_then(|line| line.split("type:").nth(1)).map(str::to_owned);
+            assert_eq!(
+                found.as_deref().unwrap_or("").trim_end_matches(']'),
+                kind,
+                "{side:?} {value}: {}",
+                run.err
+            );
+            text
+        });
+        if kind.is_empty() {
+            continue;
+        }
+        let texts: Vec<Vec<u8>> = [(Side::Ours, &encrypted[1]), (Side::Theirs, &encrypted[0])]
+            .into_iter()
+            .map(|(side, text)| {
+                world.write("f.yaml", text);
+                world.run(side, &["decrypt", "f.yaml"], &[]).ok()
+            })
+            .collect();
+        assert_eq!(texts[0], texts[1], "{value}");
+    }
+}
