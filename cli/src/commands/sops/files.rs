@@ -48,7 +48,7 @@ pub(super) fn each(
     }
     let interrupt = Interrupt::watch().map_err(CommandError::input)?;
     let journal = Journal::open(&format!("{} {}", task.done, task.flags), paths, task.resume);
-    let ends = threads::map(paths, |path| {
+    let ends = threads::map_files(paths, |path| {
         if interrupt.exit_code().is_some() {
             return End::NotBegun;
         }

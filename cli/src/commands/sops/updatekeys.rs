@@ -52,7 +52,7 @@ impl Report {
 pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     let files: Vec<PathBuf> = verify::encrypted_files(&args.files)?;
     let interrupt = Interrupt::watch().map_err(CommandError::input)?;
-    let reports = threads::map(&files, |path| match interrupt.exit_code() {
+    let reports = threads::map_files(&files, |path| match interrupt.exit_code() {
         None => report(args, path),
         Some(_) => Report::new(path, NOT_BEGUN),
     });

@@ -20,12 +20,13 @@ use crate::sops::encrypt::{self, Choice, Encryption};
 use crate::sops::exec::{self, Program, Start};
 use crate::sops::groups::{self, GroupChange};
 use crate::sops::keyring::Keyring;
+use crate::sops::network_keys::NetworkKeys;
 use crate::sops::open::{self, Source};
 use crate::sops::output::Output;
 use crate::sops::rotate::{self, Rotation};
 use crate::sops::session::{KeyFlags, Session, Types, absolute, read_order};
 use crate::sops::value::{self, Change};
-use crate::sops::{Front, code, local_keys, status, updatekeys};
+use crate::sops::{Front, code, local_keys, policy, status, updatekeys};
 use crate::ui;
 
 /// Runs a command by its name.
@@ -60,21 +61,16 @@ pub(super) fn session(global: &Parsed, local: &Parsed) -> Result<Session, Comman
         config: global.non_empty("config").map(PathBuf::from),
         indent,
         order: Vec::new(),
-        keyring: Arc::new(keyring(local)),
+        keyring: Arc::new(keyring(local)?),
         near: OnceCell::new(),
     };
     Ok(session)
 }
 
-fn keyring(local: &Parsed) -> Keyring {
-    let mut services = Vec::new();
-    if local.is_on("enable-local-keyservice") {
-        services.push(local_keys::local());
-    }
-    for uri in local.list("keyservice") {
-        services.push(local_keys::not_yet(format!("key service {uri}: not part of this version yet")));
-    }
-    Keyring::new(services)
+fn keyring(local: &Parsed) -> Result<Keyring, CommandError> {
+    let own = local.is_on("enable-local-keyservice");
+    let network = NetworkKeys::new(own, local.list("keyservice").to_vec());
+    Ok(Keyring::new(own.then(local_keys::local), network.with_policy(policy::of_environment()?)))
 }
 
 pub(super) fn types(local: &Parsed) -> Types {

@@ -1,0 +1,67 @@
+//! Who asks for keys of which kind.
+
+use std::sync::Arc;
+
+use sealops_crypto::sops::{KeyKind, KeyPart, MasterKey};
+use sealops_providers::aws::{Kms, session_name};
+use sealops_providers::http::{HttpClient, TlsSettings};
+use sealops_providers::{BoxFuture, KeyService, ProviderError, ProviderErrorKind};
+
+/// Largest file of authorities.
+const MAX_AUTHORITIES_BYTES: usize = 4 << 20;
+
+/// Returns who asks for keys of a kind. It is called once for each kind, when the first network key is wanted; a login
+/// is the service's own, at its first key.
+pub(super) fn service(kind: KeyKind) -> Option<Arc<dyn KeyService>> {
+    match kind {
+        KeyKind::Kms => Some(kms()),
+        KeyKind::Age
+        | KeyKind::Pgp
+        | KeyKind::HcVault
+        | KeyKind::GcpKms
+        | KeyKind::AzureKeyVault
+        | KeyKind::HuaweiKms => None,
+    }
+}
+
+/// AWS KMS as the variables of the process say. The authorities of `AWS_CA_BUNDLE` replace the system's; a file that
+/// cannot be read is no authority at all.
+fn kms() -> Arc<dyn KeyService> {
+    let bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty());
+    let roots = bundle.map(|path| {
+        let text = crate::files::read(path.as_ref(), MAX_AUTHORITIES_BYTES);
+        text.map(|text| text.expose().to_vec()).unwrap_or_default()
+    });
+    let http = HttpClient::new(TlsSettings { roots, ..TlsSettings::default() });
+    let system = rustix::system::uname();
+    Arc::new(Kms::new(http, session_name(&system.nodename().to_string_lossy())))
+}
+
+/// Returns the client of a key service: `tcp://HOST:PORT` or `unix:///PATH`.
+pub(super) fn remote(uri: &str) -> Arc<dyn KeyService> {
+    Arc::new(NotYet(uri.to_owned()))
+}
+
+/// Stands in for key services.
+struct NotYet(String);
+
+impl NotYet {
+    fn refuse<T>(&self, operation: &'static str) -> Result<T, ProviderError> {
+        Err(ProviderError {
+            backend: "key service".to_owned(),
+            operation,
+            target: self.0.clone(),
+            kind: ProviderErrorKind::Invalid("not part of this version yet".to_owned()),
+        })
+    }
+}
+
+impl KeyService for NotYet {
+    fn wrap<'a>(&'a self, _: &'a MasterKey, _: &'a KeyPart) -> BoxFuture<'a, Result<String, ProviderError>> {
+        Box::pin(async { self.refuse("wrap by") })
+    }
+
+    fn unwrap<'a>(&'a self, _: &'a MasterKey, _: &'a str) -> BoxFuture<'a, Result<KeyPart, ProviderError>> {
+        Box::pin(async { self.refuse("unwrap by") })
+    }
+}
