@@ -13,12 +13,16 @@ mod error;
 mod fake;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "http")]
+pub mod http_extras;
 mod key_service;
 #[cfg(feature = "local-keys")]
 pub mod local;
 #[cfg(feature = "http")]
 pub mod retry;
 mod store;
+#[cfg(feature = "vault")]
+pub mod vault;
 
 use std::future::Future;
 use std::pin::Pin;
