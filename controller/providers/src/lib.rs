@@ -30,9 +30,9 @@ use std::pin::Pin;
 pub use error::{ProviderError, ProviderErrorKind, Retry};
 pub use key_service::KeyService;
 pub use store::{
-    ConnectContext, CredentialSource, Dialect, Find, PropertyRule, PushTarget, RemoteKey, RemoteSecret,
-    RemoteValue, SecretsReader, SecretsWriter, Selector, StoreCheck, StoreConnection, StoreIdentity,
-    TokenRequest, Validation, ValueRule, connect,
+    ConnectContext, CredentialSource, Dialect, Egress, Find, PropertyRule, PushTarget, RemoteKey,
+    RemoteSecret, RemoteValue, Render, RenderProblem, SecretsReader, SecretsWriter, Selector, StoreCheck,
+    StoreConnection, StoreIdentity, TemplateValue, TokenRequest, Validation, ValueRule, connect,
 };
 
 /// A boxed future, so that the traits here can be objects.
