@@ -13,7 +13,7 @@ mod error;
 mod fake;
 #[cfg(feature = "http")]
 pub mod http;
-mod key_service;
+pub mod key_service;
 #[cfg(feature = "local-keys")]
 pub mod local;
 #[cfg(feature = "http")]
