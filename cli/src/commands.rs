@@ -48,6 +48,8 @@ enum Verb {
     FileStatus(sops::verify::StatusArgs),
     ExecEnv(sops::exec::EnvArgs),
     ExecFile(sops::exec::FileArgs),
+    #[command(name = "keyservice")]
+    KeyService(sops::keyservice::Args),
     Verify(sops::verify::Args),
     Seal(seal::Args),
     Unseal(unseal::Args),
@@ -85,6 +87,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
         Verb::FileStatus(args) => sops::verify::filestatus(&args),
         Verb::ExecEnv(args) => sops::exec::env(&args),
         Verb::ExecFile(args) => sops::exec::file(&args),
+        Verb::KeyService(args) => sops::keyservice::run(&args),
         Verb::Verify(args) => sops::verify::run(&args),
         Verb::Seal(args) => seal::run(&args),
         Verb::Unseal(args) => unseal::run(&args),

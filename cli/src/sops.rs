@@ -14,6 +14,8 @@ pub(crate) mod editor;
 pub(crate) mod encrypt;
 pub(crate) mod exec;
 pub(crate) mod groups;
+#[cfg(feature = "clouds")]
+pub(crate) mod key_server;
 pub(crate) mod keyring;
 pub(crate) mod local_keys;
 #[cfg(feature = "clouds")]

@@ -6,6 +6,7 @@ pub(super) mod encrypt;
 pub(super) mod exec;
 pub(super) mod files;
 pub(super) mod groups;
+pub(super) mod keyservice;
 pub(super) mod rotate;
 pub(super) mod set;
 pub(super) mod updatekeys;
@@ -48,6 +49,21 @@ pub(super) struct Common {
     /// Key types to try, in this order, separated by commas
     #[arg(long, value_name = "TYPES", env = "SOPS_DECRYPTION_ORDER")]
     decryption_order: Option<String>,
+    /// Key service to ask too, as tcp://HOST:PORT or unix:///PATH; may be repeated
+    #[arg(long, value_name = "URI", env = "SOPS_KEYSERVICE", value_delimiter = ',')]
+    keyservice: Vec<String>,
+    /// Whether the keys of this machine, and the clouds it can reach, are used
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "SOPS_ENABLE_LOCAL_KEYSERVICE",
+        default_value = "true",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set
+    )]
+    enable_local_keyservice: bool,
     #[arg(skip)]
     keyring: SharedKeyring,
 }
@@ -74,7 +90,9 @@ impl Common {
             indent: self.indent,
             order: read_order(self.decryption_order.as_deref().unwrap_or_default())?,
             keyring: Arc::clone(self.keyring.0.get_or_init(|| {
-                Arc::new(Keyring::new(Some(local_keys::local()), NetworkKeys::new(true, Vec::new())))
+                let own = self.enable_local_keyservice;
+                let network = NetworkKeys::new(own, self.keyservice.clone());
+                Arc::new(Keyring::new(own.then(local_keys::local), network))
             })),
             near: OnceCell::new(),
         })
