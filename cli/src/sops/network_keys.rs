@@ -5,16 +5,23 @@
 //!                                   └── Unwrapped: one call per wrapped key, for the life of the process
 //! ```
 //!
-//! A backend is one row of [`registry::service`]; key services that flags name are made by [`registry::remote`].
+//! A backend is one row of [`registry::service`]; key services that flags name are made by [`registry::remote`]. Keys
+//! are asked all at once, so one that does not answer costs the others nothing.
 
 mod registry;
+mod unwrapped;
 
 use std::sync::{Arc, OnceLock};
 
+use futures::StreamExt;
 use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use sealops_crypto::sops::{Attempt, DataKeyRecovery, KeyKind, KeyPart, KeyPosition, MasterKey, WrapTask};
 use sealops_providers::KeyService;
 use tokio::runtime::{Builder, Runtime};
+
+use super::threads;
+use unwrapped::Unwrapped;
 
 /// Threads of the runtime: they wait, they do not compute.
 const THREADS: usize = 2;
@@ -32,6 +39,7 @@ struct Started {
     runtime: Runtime,
     own: Vec<(KeyKind, Arc<dyn KeyService>)>,
     remotes: Vec<Arc<dyn KeyService>>,
+    unwrapped: Unwrapped,
 }
 
 impl NetworkKeys {
@@ -61,16 +69,7 @@ impl NetworkKeys {
                 return;
             }
         };
-        let asked = attempts.into_iter().map(async |(attempt, mut reasons)| {
-            let part = started.unwrap(&attempt, &mut reasons).await;
-            (attempt.position, part.ok_or(reasons))
-        });
-        for (position, part) in started.runtime.block_on(join_all(asked)) {
-            match part {
-                Ok(part) => recovery.succeeded(position, part),
-                Err(reasons) => recovery.failed(position, reasons),
-            }
-        }
+        threads::waiting(|| started.runtime.block_on(started.recover(recovery, attempts)));
     }
 
     /// Wraps all parts at once.
@@ -92,7 +91,7 @@ impl NetworkKeys {
             let wrapped = started.wrap(&task, &mut reasons).await;
             (task.position, wrapped.ok_or(reasons))
         });
-        started.runtime.block_on(join_all(asked))
+        threads::waiting(|| started.runtime.block_on(join_all(asked)))
     }
 
     fn started(&self) -> Result<&Started, String> {
@@ -110,7 +109,7 @@ impl NetworkKeys {
         let own = if self.own { own_services() } else { Vec::new() };
         let remotes = self.remotes.iter().map(|uri| registry::remote(uri)).collect();
         drop(entered);
-        Ok(Started { own, remotes, runtime })
+        Ok(Started { own, remotes, unwrapped: Unwrapped::default(), runtime })
     }
 }
 
@@ -126,15 +125,47 @@ impl Started {
         own.chain(&self.remotes)
     }
 
-    async fn unwrap(&self, attempt: &Attempt<'_>, reasons: &mut Vec<String>) -> Option<KeyPart> {
-        for service in self.services(attempt.key) {
-            match service.unwrap(attempt.key, attempt.wrapped).await {
-                Ok(part) => return Some(part),
+    /// Asks for all parts and ends as soon as enough are in. Whom it no longer needs it does not wait for.
+    async fn recover(&self, recovery: &mut DataKeyRecovery<'_>, attempts: Vec<(Attempt<'_>, Vec<String>)>) {
+        let mut open: Vec<KeyPosition> = attempts.iter().map(|(attempt, _)| attempt.position).collect();
+        let mut asked: FuturesUnordered<_> = attempts
+            .into_iter()
+            .map(async |(attempt, reasons)| {
+                let ask = self.unwrap(attempt.key, attempt.wrapped, reasons);
+                (attempt.position, self.unwrapped.get(attempt.key, attempt.wrapped, ask).await)
+            })
+            .collect();
+        while !open.is_empty() && !recovery.is_complete() {
+            let Some((position, part)) = asked.next().await else { return };
+            match part {
+                _ if !open.contains(&position) => {}
+                Ok(part) => {
+                    recovery.succeeded(position, part);
+                    let tried = recovery.open_attempts();
+                    open.retain(|other| tried.iter().any(|attempt| attempt.position == *other));
+                }
+                Err(reasons) => {
+                    recovery.failed(position, reasons);
+                    open.retain(|other| *other != position);
+                }
+            }
+        }
+    }
+
+    async fn unwrap(
+        &self,
+        key: &MasterKey,
+        wrapped: &str,
+        mut reasons: Vec<String>,
+    ) -> Result<KeyPart, Vec<String>> {
+        for service in self.services(key) {
+            match service.unwrap(key, wrapped).await {
+                Ok(part) => return Ok(part),
                 Err(error) => reasons.push(error.to_string()),
             }
         }
-        self.excuse(attempt.key, reasons);
-        None
+        self.excuse(key, &mut reasons);
+        Err(reasons)
     }
 
     async fn wrap(&self, task: &WrapTask<'_>, reasons: &mut Vec<String>) -> Option<String> {

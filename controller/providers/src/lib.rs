@@ -9,6 +9,8 @@
 //!        └── aws, vault, … : one login and one client for both ──► http: limits of time and size, retries
 //! ```
 
+#[cfg(feature = "aws")]
+pub mod aws;
 mod error;
 mod fake;
 #[cfg(feature = "http")]
