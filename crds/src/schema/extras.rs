@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use crate::{ClusterSecretStore, ExternalSecret, SealedSecret, SecretStore};
 
+mod providers;
+
 /// A kind and what its CRD says beyond its type.
 pub struct Kind {
     /// API group.
@@ -115,7 +117,7 @@ const STORE_KIND: Kind = Kind {
     ],
     selectable: &[],
     derived: super::derived::<SecretStore>,
-    extras: &[STORE, STATUS],
+    extras: &[STORE, providers::PROVIDERS, STATUS],
 };
 
 const READY_REASON: &str = r#".status.conditions[?(@.type=="Ready")].reason"#;
