@@ -16,6 +16,8 @@ pub(crate) mod exec;
 pub(crate) mod explain;
 pub(crate) mod groups;
 pub(crate) mod journal;
+#[cfg(feature = "clouds")]
+pub(crate) mod key_server;
 pub(crate) mod keyring;
 pub(crate) mod local_keys;
 #[cfg(feature = "clouds")]

@@ -17,7 +17,7 @@ mod fake;
 pub mod http;
 #[cfg(feature = "http")]
 pub mod http_extras;
-mod key_service;
+pub mod key_service;
 #[cfg(feature = "local-keys")]
 pub mod local;
 #[cfg(feature = "http")]

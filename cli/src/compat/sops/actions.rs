@@ -46,6 +46,7 @@ pub(super) fn run(name: &str, global: &Parsed, local: &Parsed) -> Result<(), Com
         "filestatus" => file_status(global, local),
         "exec-env" => exec_env(global, local),
         "exec-file" => exec_file(global, local),
+        "keyservice" => key_service(global, local),
         _ => Err(CommandError::input(format!(
             "sops {name} is not part of this version yet: it comes with the cloud providers"
         ))),
@@ -540,4 +541,22 @@ fn exec_file(global: &Parsed, local: &Parsed) -> Result<(), CommandError> {
         );
     }
     exec::with_file(&start, !local.is_on("no-fifo"), local.non_empty("filename"), &text)
+}
+
+#[cfg(feature = "clouds")]
+fn key_service(global: &Parsed, local: &Parsed) -> Result<(), CommandError> {
+    use crate::sops::key_server::{self, Serving};
+
+    key_server::run(&Serving {
+        front: Front::Sops,
+        network: local.text("network").to_owned(),
+        address: local.text("address").to_owned(),
+        prompt: local.is_on("prompt"),
+        verbose: local.is_on("verbose") || global.is_on("verbose"),
+    })
+}
+
+#[cfg(not(feature = "clouds"))]
+fn key_service(_: &Parsed, _: &Parsed) -> Result<(), CommandError> {
+    Err(CommandError::input("this build of sops asks no network and serves none"))
 }

@@ -192,7 +192,7 @@ static COMMANDS: &[Command] = &[
     ),
     command(
         "keyservice",
-        "serve the keys of this machine (not part of this version yet)",
+        "serve the keys of this machine to SOPS on another one",
         "",
         &[
             &[
