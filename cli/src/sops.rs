@@ -3,7 +3,7 @@
 //! ```text
 //!   flags ──► Session (configuration, keys, words) ──► encrypt, decrypt, edit, rotate, value, keys of files, exec, verify
 //!                │                                       │
-//!                └── Keyring ── KeyAccess: age, gpg …    └── Output: stdout, a file, in place (temp, fsync, rename)
+//!                └── Keyring ── age, gpg; network_keys   └── Output: stdout, a file, in place (temp, fsync, rename)
 //! ```
 //!
 //! Both fronts do the same; [`Front`] chooses the words, and where a configuration is searched. Exit codes are SOPS's.
@@ -16,6 +16,11 @@ pub(crate) mod exec;
 pub(crate) mod groups;
 pub(crate) mod keyring;
 pub(crate) mod local_keys;
+#[cfg(feature = "clouds")]
+pub(crate) mod network_keys;
+#[cfg(not(feature = "clouds"))]
+#[path = "sops/no_network_keys.rs"]
+pub(crate) mod network_keys;
 pub(crate) mod open;
 pub(crate) mod output;
 pub(crate) mod rotate;

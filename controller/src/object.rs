@@ -142,10 +142,12 @@ impl SecretObject {
     }
 }
 
-/// A core/v1 ConfigMap, as far as templates read it.
+/// A core/v1 ConfigMap, as far as templates and stores read it.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct ConfigMapObject {
+    /// Metadata, complete.
+    pub metadata: Metadata,
     /// Entries that are text.
     #[serde(deserialize_with = "texts")]
     pub data: BTreeMap<String, Plaintext>,
@@ -211,6 +213,27 @@ pub trait ObjectReader: Send + Sync {
     fn config_map<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<ConfigMapObject>, ReadError>>;
     /// Returns a SecretStore, `None` where there is none.
     fn secret_store<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<SecretStore>, ReadError>>;
+
+    /// Returns the metadata of a ServiceAccount, `None` where there is none. Files have none to show.
+    fn service_account<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Metadata>, ReadError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Returns a new token of a ServiceAccount. Only a cluster makes tokens.
+    fn token<'a>(&'a self, account: &'a str, _: &'a TokenAsk) -> BoxFuture<'a, Result<Plaintext, ReadError>> {
+        let problem = "tokens of service accounts come from a cluster only".to_owned();
+        let error = ReadError { kind: "ServiceAccount", name: account.to_owned(), problem };
+        Box::pin(async move { Err(error) })
+    }
+}
+
+/// What kind of token is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenAsk {
+    /// Who it is for; none is the API server.
+    pub audiences: Vec<String>,
+    /// Its life in seconds; the API server gives 600 at least.
+    pub seconds: i64,
 }
 
 /// Reads the objects that have no namespace, and hands out readers of one namespace.

@@ -21,6 +21,7 @@ use sealops_formats::tree::Format;
 use crate::error::CommandError;
 use crate::sops::encrypt::Choice;
 use crate::sops::keyring::Keyring;
+use crate::sops::network_keys::NetworkKeys;
 use crate::sops::session::{KeyFlags, Session, Types, read_order};
 use crate::sops::{Front, local_keys};
 
@@ -72,9 +73,9 @@ impl Common {
             config: self.config.clone(),
             indent: self.indent,
             order: read_order(self.decryption_order.as_deref().unwrap_or_default())?,
-            keyring: Arc::clone(
-                self.keyring.0.get_or_init(|| Arc::new(Keyring::new(vec![local_keys::local()]))),
-            ),
+            keyring: Arc::clone(self.keyring.0.get_or_init(|| {
+                Arc::new(Keyring::new(Some(local_keys::local()), NetworkKeys::new(true, Vec::new())))
+            })),
             near: OnceCell::new(),
         })
     }

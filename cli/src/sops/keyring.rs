@@ -1,17 +1,22 @@
 //! Who can wrap and unwrap data keys here.
 //!
-//! One [`KeyAccess`] knows some kinds of keys. The local one knows age and PGP; those that ask a network (KMS, Vault, key
-//! services) plug in beside it.
+//! ```text
+//!   keys of this machine (age, PGP): one after the other, because one may ask for a passphrase and must not do so in vain
+//!   everything else: all at once, over the network, until enough parts are in
+//! ```
+
+use std::collections::HashMap;
 
 use sealops_crypto::random::SystemRandom;
 use sealops_crypto::sops::{
-    DataKey, DataKeyWrapping, EncryptedFile, KeyGroups, KeyKind, KeyPart, MasterKey, RecoveryError,
-    Timestamp, WrapError,
+    Attempt, DataKey, DataKeyWrapping, EncryptedFile, KeyGroups, KeyKind, KeyPart, KeyPosition, MasterKey,
+    RecoveryError, Timestamp, WrapError,
 };
 
+use super::network_keys::{NetworkKeys, is_local};
 use super::threads;
 
-/// Wraps and unwraps parts of data keys.
+/// Wraps and unwraps parts of data keys with what this machine has.
 pub(crate) trait KeyAccess: Send + Sync {
     /// Encrypts a part.
     ///
@@ -26,33 +31,66 @@ pub(crate) trait KeyAccess: Send + Sync {
     fn unwrap(&self, key: &MasterKey, wrapped: &str) -> Result<KeyPart, String>;
 }
 
-/// Everything that can be asked, in order.
+/// Everything that can be asked.
 pub(crate) struct Keyring {
-    services: Vec<Box<dyn KeyAccess>>,
+    /// Absent where the user wants key services only.
+    machine: Option<Box<dyn KeyAccess>>,
+    network: NetworkKeys,
 }
 
+/// Keys of one group that have the same preference; smaller is better.
+type Tier = usize;
+
 impl Keyring {
-    pub(crate) fn new(services: Vec<Box<dyn KeyAccess>>) -> Self {
-        Self { services }
+    pub(crate) fn new(machine: Option<Box<dyn KeyAccess>>, network: NetworkKeys) -> Self {
+        Self { machine, network }
     }
 
-    /// Recovers the data key of a file: key after key, because one that asks for a passphrase must not do so in vain.
+    /// Recovers the data key of a file. In the default order keys of this machine come first, then everyone on the network
+    /// at once; another order is kept kind by kind.
     ///
     /// # Errors
     /// Returns how every key failed.
     pub(crate) fn recover(&self, file: &EncryptedFile, order: &[KeyKind]) -> Result<DataKey, RecoveryError> {
+        let tier = |attempt: &Attempt<'_>| -> Tier {
+            if order == KeyKind::DEFAULT_ORDER {
+                return 0;
+            }
+            order.iter().position(|kind| attempt.key.kind() == Some(*kind)).unwrap_or(order.len())
+        };
         let mut recovery = file.recovery(order);
-        while let Some(attempt) = recovery.next_attempt() {
-            let mut reasons = Vec::new();
-            let part = self.services.iter().find_map(|service| {
-                service.unwrap(attempt.key, attempt.wrapped).map_err(|reason| reasons.push(reason)).ok()
-            });
-            match part {
-                Some(part) => recovery.succeeded(attempt.position, part),
-                None => recovery.failed(attempt.position, reasons),
+        // What the machine said of keys for which the network is still to be asked.
+        let mut said: HashMap<KeyPosition, Vec<String>> = HashMap::new();
+        loop {
+            let open = best_of_each_group(recovery.open_attempts(), tier);
+            if open.is_empty() {
+                return recovery.finish();
+            }
+            let here =
+                open.iter().find(|attempt| is_local(attempt.key) && !said.contains_key(&attempt.position));
+            let Some(attempt) = here else {
+                let attempts = open.into_iter().map(|attempt| {
+                    let reasons = said.remove(&attempt.position).unwrap_or_default();
+                    (attempt, reasons)
+                });
+                self.network.recover(&mut recovery, attempts.collect());
+                continue;
+            };
+            match self.unwrap_here(attempt) {
+                Ok(part) => recovery.succeeded(attempt.position, part),
+                Err(reasons) if self.network.covers(attempt.key) => {
+                    said.insert(attempt.position, reasons);
+                }
+                Err(reasons) => recovery.failed(attempt.position, reasons),
             }
         }
-        recovery.finish()
+    }
+
+    fn unwrap_here(&self, attempt: &Attempt<'_>) -> Result<KeyPart, Vec<String>> {
+        match &self.machine {
+            Some(machine) => machine.unwrap(attempt.key, attempt.wrapped).map_err(|reason| vec![reason]),
+            None => Err(Vec::new()),
+        }
     }
 
     /// Wraps a data key for all keys of the groups, several at a time.
@@ -66,22 +104,59 @@ impl Keyring {
         now: &Timestamp,
     ) -> Result<KeyGroups, WrapError> {
         let mut wrapping = DataKeyWrapping::new(key, groups, &mut SystemRandom)?;
-        let results = threads::map(&wrapping.tasks(), |task| {
-            let mut reasons = Vec::new();
-            if self.services.is_empty() {
-                reasons.push("no key services provided, cannot update master keys".to_owned());
-            }
-            let wrapped = self.services.iter().find_map(|service| {
-                service.wrap(task.key, task.part).map_err(|reason| reasons.push(reason)).ok()
-            });
-            (task.position, wrapped.ok_or(reasons))
+        let (here, mut elsewhere): (Vec<_>, Vec<_>) =
+            wrapping.tasks().into_iter().partition(|task| is_local(task.key));
+        let mut results = Vec::new();
+        let mut said: HashMap<KeyPosition, Vec<String>> = HashMap::new();
+        let machine = self.machine.as_deref();
+        let wrapped = threads::map(&here, |task| {
+            machine.map_or(Err(Vec::new()), |machine| {
+                machine.wrap(task.key, task.part).map_err(|reason| vec![reason])
+            })
         });
+        for (task, result) in here.into_iter().zip(wrapped) {
+            match result {
+                Err(reasons) if self.network.covers(task.key) => {
+                    said.insert(task.position, reasons);
+                    elsewhere.push(task);
+                }
+                result => results.push((task.position, result)),
+            }
+        }
+        if !elsewhere.is_empty() {
+            let tasks = elsewhere.into_iter().map(|task| {
+                let reasons = said.remove(&task.position).unwrap_or_default();
+                (task, reasons)
+            });
+            results.extend(self.network.wrap(tasks.collect()));
+        }
         for (position, result) in results {
             match result {
                 Ok(wrapped) => wrapping.wrapped(position, wrapped),
-                Err(reasons) => wrapping.failed(position, reasons),
+                Err(reasons) => wrapping.failed(position, or_nobody(reasons)),
             }
         }
         wrapping.finish(now)
     }
+}
+
+/// SOPS's words where nobody was asked.
+fn or_nobody(reasons: Vec<String>) -> Vec<String> {
+    if reasons.is_empty() {
+        return vec!["no key services provided, cannot update master keys".to_owned()];
+    }
+    reasons
+}
+
+/// Keeps the attempts that are preferred in their group.
+fn best_of_each_group<'a>(
+    attempts: Vec<Attempt<'a>>,
+    tier: impl Fn(&Attempt<'_>) -> Tier,
+) -> Vec<Attempt<'a>> {
+    let mut best: HashMap<usize, Tier> = HashMap::new();
+    for attempt in &attempts {
+        let tier = tier(attempt);
+        best.entry(attempt.position.group).and_modify(|best| *best = tier.min(*best)).or_insert(tier);
+    }
+    attempts.into_iter().filter(|attempt| best.get(&attempt.position.group) == Some(&tier(attempt))).collect()
 }

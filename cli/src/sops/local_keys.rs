@@ -19,11 +19,6 @@ pub(crate) fn local() -> Box<dyn KeyAccess> {
     Box::new(Local(LocalKeys::new(Environment::new(env::vars_os()), Arc::new(Terminal))))
 }
 
-/// Returns a stand-in that says why it cannot help.
-pub(crate) fn not_yet(reason: String) -> Box<dyn KeyAccess> {
-    Box::new(NotYet(reason))
-}
-
 struct Local(LocalKeys);
 
 impl KeyAccess for Local {
@@ -33,18 +28,6 @@ impl KeyAccess for Local {
 
     fn unwrap(&self, key: &MasterKey, wrapped: &str) -> Result<KeyPart, String> {
         self.0.unwrap(key, wrapped)
-    }
-}
-
-struct NotYet(String);
-
-impl KeyAccess for NotYet {
-    fn wrap(&self, _: &MasterKey, _: &KeyPart) -> Result<String, String> {
-        Err(self.0.clone())
-    }
-
-    fn unwrap(&self, _: &MasterKey, _: &str) -> Result<KeyPart, String> {
-        Err(self.0.clone())
     }
 }
 

@@ -13,12 +13,16 @@ mod error;
 mod fake;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "http")]
+pub mod http_extras;
 mod key_service;
 #[cfg(feature = "local-keys")]
 pub mod local;
 #[cfg(feature = "http")]
 pub mod retry;
 mod store;
+#[cfg(feature = "vault")]
+pub mod vault;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -26,9 +30,9 @@ use std::pin::Pin;
 pub use error::{ProviderError, ProviderErrorKind, Retry};
 pub use key_service::KeyService;
 pub use store::{
-    ConnectContext, CredentialSource, Dialect, Find, PropertyRule, PushTarget, RemoteKey, RemoteSecret,
-    RemoteValue, SecretsReader, SecretsWriter, Selector, StoreCheck, StoreConnection, StoreIdentity,
-    TokenRequest, Validation, ValueRule, connect,
+    ConnectContext, CredentialSource, Dialect, Egress, Find, PropertyRule, PushTarget, RemoteKey,
+    RemoteSecret, RemoteValue, Render, RenderProblem, SecretsReader, SecretsWriter, Selector, StoreCheck,
+    StoreConnection, StoreIdentity, TemplateValue, TokenRequest, Validation, ValueRule, connect,
 };
 
 /// A boxed future, so that the traits here can be objects.

@@ -35,9 +35,10 @@ impl Default for Policy {
 ///
 /// # Errors
 /// Returns the last failure.
-pub async fn call<T, F>(policy: Policy, mut attempt: F) -> Result<T, ProviderErrorKind>
+pub async fn call<T, F>(policy: Policy, mut attempt: impl FnMut() -> F) -> Result<T, ProviderErrorKind>
 where
-    F: AsyncFnMut() -> Result<T, ProviderErrorKind>,
+    // Not AsyncFnMut: of that the compiler cannot say yet that its futures may change threads.
+    F: Future<Output = Result<T, ProviderErrorKind>> + Send,
 {
     let started = Instant::now();
     let mut wait = policy.base;

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::throttle::{Rate, Throttle};
-use crate::object::{ConfigMapObject, ObjectKey, ReadError, SecretObject};
+use crate::object::{ConfigMapObject, ObjectKey, ReadError, SecretObject, TokenAsk};
 use crate::outcome::{Change, CommitError, CommitErrorKind};
 use crate::sealed::TargetVersion;
 
@@ -174,6 +174,46 @@ impl SecretApi {
             Err(refusal) if refusal.is_not_found() => Ok(None),
             Err(refusal) => Err(problem(refusal.to_string())),
         }
+    }
+
+    /// Returns the metadata of a ServiceAccount.
+    ///
+    /// # Errors
+    /// Returns the API server's refusal, or where its answer does not fit.
+    pub async fn service_account(&self, key: &ObjectKey) -> Result<Option<Metadata>, ReadError> {
+        let problem = |problem: String| ReadError { kind: "ServiceAccount", name: key.to_string(), problem };
+        match self.get(&account_path(key)).await {
+            Ok(body) => metadata_of(&body).map(Some).map_err(problem),
+            Err(refusal) if refusal.is_not_found() => Ok(None),
+            Err(refusal) => Err(problem(refusal.to_string())),
+        }
+    }
+
+    /// Returns a new token of a ServiceAccount.
+    ///
+    /// # Errors
+    /// Returns the API server's refusal, or that its answer has no token.
+    pub async fn token(&self, key: &ObjectKey, ask: &TokenAsk) -> Result<Plaintext, ReadError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            status: Status,
+        }
+        #[derive(Deserialize)]
+        struct Status {
+            token: Plaintext,
+        }
+        let problem = |problem: String| ReadError { kind: "ServiceAccount", name: key.to_string(), problem };
+        let body = serde_json::json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": { "audiences": ask.audiences, "expirationSeconds": ask.seconds },
+        });
+        let path = format!("{}/token", account_path(key));
+        let answer = self.send(Method::POST, &path, Some((JSON, body.to_string().into())), JSON).await;
+        let answer = answer.map_err(|refusal| problem(refusal.to_string()))?;
+        serde_json::from_slice::<Answer>(answer.expose())
+            .map(|answer| answer.status.token)
+            .map_err(|_| problem("the API server's answer has no token".to_owned()))
     }
 
     /// Makes a change of a Secret; returns uid and version of the result.
@@ -340,6 +380,10 @@ impl SecretApi {
         }
         if status.is_success() { Ok(body) } else { Err(refusal(status, &body)) }
     }
+}
+
+fn account_path(key: &ObjectKey) -> String {
+    format!("/api/v1/namespaces/{}/serviceaccounts/{}", key.namespace, key.name)
 }
 
 fn secret_path(namespace: &str, name: Option<&str>) -> String {

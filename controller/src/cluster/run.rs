@@ -27,6 +27,7 @@ use super::metrics::{Metrics, ObjectLabels};
 use super::sealed::{SealedDriver, SealedOptions};
 use super::throttle::Rate;
 use super::watch::{Namespaces, Seen, secrets};
+use crate::external::DirectStores;
 
 /// Everything that the process is told.
 #[derive(Debug, Clone)]
@@ -113,7 +114,8 @@ pub async fn run(options: RunOptions) -> Result<(), String> {
     );
     let external = options.external_workers.map(|workers| {
         let namespaces = options.sealed.namespaces.clone();
-        ExternalDriver::new(api.clone(), Arc::clone(&metrics), external_recorder, namespaces, workers)
+        let stores = Arc::new(DirectStores::default());
+        ExternalDriver::new(api.clone(), Arc::clone(&metrics), external_recorder, namespaces, workers, stores)
     });
 
     let (stop_work, work) = watch::channel(false);

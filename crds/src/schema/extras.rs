@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{ClusterSecretStore, ExternalSecret, SealedSecret, SecretStore};
 
 mod generators;
+mod providers;
 mod push;
 
 /// A kind and what its CRD says beyond its type.
@@ -148,7 +149,13 @@ const STORE_KIND: Kind = Kind {
     ],
     selectable: &[],
     derived: super::derived::<SecretStore>,
-    extras: &[("", STORE), ("spec.conditions[].namespaceSelector", SELECTOR), ("", STATUS)],
+    extras: &[
+        ("", STORE),
+        ("spec.conditions[].namespaceSelector", SELECTOR),
+        ("", providers::PROVIDERS),
+        ("spec.provider.webhook", providers::WEBHOOK),
+        ("", STATUS),
+    ],
     status: true,
 };
 

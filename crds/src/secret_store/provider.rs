@@ -8,6 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::{KubernetesProvider, WebhookProvider};
+
 /// The kind of place and its settings; written as the only property of `spec.provider`.
 ///
 /// Its `Debug` prints the name of a provider that is not known and none of its settings.
@@ -15,6 +17,10 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 pub enum Provider {
     /// Values that stand in the store object itself, for tests.
     Fake(FakeProvider),
+    /// Secrets of a namespace, here or in another cluster.
+    Kubernetes(KubernetesProvider),
+    /// Any HTTP endpoint.
+    Webhook(WebhookProvider),
     /// A provider that is not known, or settings of a known one that make no sense; survives a round trip unchanged.
     Other {
         /// Name of the property.
@@ -27,11 +33,17 @@ pub enum Provider {
 impl Provider {
     /// Name of [`Provider::Fake`].
     pub const FAKE: &'static str = "fake";
+    /// Name of [`Provider::Kubernetes`].
+    pub const KUBERNETES: &'static str = "kubernetes";
+    /// Name of [`Provider::Webhook`].
+    pub const WEBHOOK: &'static str = "webhook";
 
     /// Returns the name of the property.
     pub fn name(&self) -> &str {
         match self {
             Self::Fake(_) => Self::FAKE,
+            Self::Kubernetes(_) => Self::KUBERNETES,
+            Self::Webhook(_) => Self::WEBHOOK,
             Self::Other { name, .. } => name,
         }
     }
@@ -41,6 +53,8 @@ impl fmt::Debug for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fake(fake) => f.debug_tuple("Fake").field(fake).finish(),
+            Self::Kubernetes(settings) => f.debug_tuple("Kubernetes").field(settings).finish(),
+            Self::Webhook(settings) => f.debug_tuple("Webhook").field(settings).finish(),
             Self::Other { name, .. } => f.debug_struct("Other").field("name", name).finish_non_exhaustive(),
         }
     }
@@ -51,6 +65,8 @@ impl Serialize for Provider {
         let mut map = serializer.serialize_map(Some(1))?;
         match self {
             Self::Fake(fake) => map.serialize_entry(Self::FAKE, fake)?,
+            Self::Kubernetes(settings) => map.serialize_entry(Self::KUBERNETES, settings)?,
+            Self::Webhook(settings) => map.serialize_entry(Self::WEBHOOK, settings)?,
             Self::Other { name, config } => map.serialize_entry(name, config)?,
         }
         map.end()
@@ -125,6 +141,8 @@ pub(crate) const FOREIGN: &[&str] = &[
 fn known(name: &str, config: &Value) -> Option<Provider> {
     match name {
         Provider::FAKE => FakeProvider::deserialize(config).ok().map(Provider::Fake),
+        Provider::KUBERNETES => KubernetesProvider::deserialize(config).ok().map(Provider::Kubernetes),
+        Provider::WEBHOOK => WebhookProvider::deserialize(config).ok().map(Provider::Webhook),
         _ => None,
     }
 }
@@ -202,7 +220,13 @@ impl schemars::JsonSchema for Provider {
             });
             properties.insert((*name).to_owned(), foreign.to_value());
         }
-        properties.insert(Self::FAKE.to_owned(), generator.subschema_for::<FakeProvider>().to_value());
+        for (name, known) in [
+            (Self::FAKE, generator.subschema_for::<FakeProvider>()),
+            (Self::KUBERNETES, generator.subschema_for::<KubernetesProvider>()),
+            (Self::WEBHOOK, generator.subschema_for::<WebhookProvider>()),
+        ] {
+            properties.insert(name.to_owned(), known.to_value());
+        }
         schemars::json_schema!({ "type": "object", "properties": properties })
     }
 }
@@ -233,6 +257,35 @@ mod tests {
             let provider: Provider = serde_json::from_value(written.clone()).unwrap();
             assert_eq!(serde_json::to_value(&provider).unwrap(), written);
             assert_eq!(format!("{provider:?}"), r#"Other { name: "fake", .. }"#);
+        }
+    }
+
+    #[test]
+    fn known_providers_survive_a_round_trip() {
+        let selector = |name: &str| json!({ "name": name, "namespace": "n", "key": "k" });
+        let authorities = json!({ "type": "ConfigMap", "name": "ca", "key": "k", "namespace": "n" });
+        for written in [
+            json!({ "kubernetes": {
+                "server": { "url": "https://k", "caBundle": "eA==", "caProvider": authorities },
+                "auth": {
+                    "cert": { "clientCert": selector("a"), "clientKey": selector("b") },
+                    "token": { "bearerToken": selector("c") },
+                    "serviceAccount": { "name": "d", "namespace": "n", "audiences": ["x"] },
+                },
+                "authRef": selector("e"), "remoteNamespace": "r",
+            } }),
+            json!({ "webhook": {
+                "method": "POST", "url": "https://hunter2@w", "headers": { "Authorization": "hunter2" },
+                "auth": { "ntlm": { "usernameSecret": selector("u"), "passwordSecret": selector("p") } },
+                "body": "hunter2", "timeout": "1s", "result": { "jsonPath": "$" },
+                "secrets": [{ "name": "s", "secretRef": selector("s") }],
+                "caBundle": "eA==", "caProvider": authorities,
+            } }),
+        ] {
+            let provider: Provider = serde_json::from_value(written.clone()).unwrap();
+            assert!(!matches!(provider, Provider::Other { .. }), "{written}");
+            assert!(!format!("{provider:?}").contains("hunter2"));
+            assert_eq!(serde_json::to_value(&provider).unwrap(), written);
         }
     }
 

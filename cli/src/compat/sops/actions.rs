@@ -20,6 +20,7 @@ use crate::sops::encrypt::{self, Choice, Encryption};
 use crate::sops::exec::{self, Program, Start};
 use crate::sops::groups::{self, GroupChange};
 use crate::sops::keyring::Keyring;
+use crate::sops::network_keys::NetworkKeys;
 use crate::sops::open::{self, Source};
 use crate::sops::output::Output;
 use crate::sops::rotate::{self, Rotation};
@@ -67,14 +68,8 @@ pub(super) fn session(global: &Parsed, local: &Parsed) -> Result<Session, Comman
 }
 
 fn keyring(local: &Parsed) -> Keyring {
-    let mut services = Vec::new();
-    if local.is_on("enable-local-keyservice") {
-        services.push(local_keys::local());
-    }
-    for uri in local.list("keyservice") {
-        services.push(local_keys::not_yet(format!("key service {uri}: not part of this version yet")));
-    }
-    Keyring::new(services)
+    let own = local.is_on("enable-local-keyservice");
+    Keyring::new(own.then(local_keys::local), NetworkKeys::new(own, local.list("keyservice").to_vec()))
 }
 
 pub(super) fn types(local: &Parsed) -> Types {

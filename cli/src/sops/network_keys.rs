@@ -1,0 +1,158 @@
+//! Keys that a network holds: KMS, Vault, and key services that flags name.
+//!
+//! ```text
+//!   Keyring ──recover / wrap──► NetworkKeys ──runtime, started at the first key──► KeyService of the kind, then remotes
+//!                                   └── Unwrapped: one call per wrapped key, for the life of the process
+//! ```
+//!
+//! A backend is one row of [`registry::service`]; key services that flags name are made by [`registry::remote`].
+
+mod registry;
+
+use std::sync::{Arc, OnceLock};
+
+use futures::future::join_all;
+use sealops_crypto::sops::{Attempt, DataKeyRecovery, KeyKind, KeyPart, KeyPosition, MasterKey, WrapTask};
+use sealops_providers::KeyService;
+use tokio::runtime::{Builder, Runtime};
+
+/// Threads of the runtime: they wait, they do not compute.
+const THREADS: usize = 2;
+
+/// Everyone on a network who can be asked. Nothing is started before a key of theirs is wanted.
+pub(crate) struct NetworkKeys {
+    /// Whether this process asks KMS, Vault and the like itself.
+    own: bool,
+    /// Addresses of key services, in the order in which they are asked.
+    remotes: Vec<String>,
+    started: OnceLock<Result<Started, String>>,
+}
+
+struct Started {
+    runtime: Runtime,
+    own: Vec<(KeyKind, Arc<dyn KeyService>)>,
+    remotes: Vec<Arc<dyn KeyService>>,
+}
+
+impl NetworkKeys {
+    /// Takes whether backends are asked directly, and key services by their addresses.
+    pub(crate) fn new(own: bool, remotes: Vec<String>) -> Self {
+        Self { own, remotes, started: OnceLock::new() }
+    }
+
+    /// Returns whether anyone on the network is to be asked for a key.
+    pub(crate) fn covers(&self, key: &MasterKey) -> bool {
+        !self.remotes.is_empty() || (self.own && !is_local(key))
+    }
+
+    /// Tries all keys at once, each with the reasons that there are already, until enough parts are in.
+    pub(crate) fn recover(
+        &self,
+        recovery: &mut DataKeyRecovery<'_>,
+        attempts: Vec<(Attempt<'_>, Vec<String>)>,
+    ) {
+        let started = match self.started() {
+            Ok(started) => started,
+            Err(reason) => {
+                for (attempt, mut reasons) in attempts {
+                    reasons.push(reason.clone());
+                    recovery.failed(attempt.position, reasons);
+                }
+                return;
+            }
+        };
+        let asked = attempts.into_iter().map(async |(attempt, mut reasons)| {
+            let part = started.unwrap(&attempt, &mut reasons).await;
+            (attempt.position, part.ok_or(reasons))
+        });
+        for (position, part) in started.runtime.block_on(join_all(asked)) {
+            match part {
+                Ok(part) => recovery.succeeded(position, part),
+                Err(reasons) => recovery.failed(position, reasons),
+            }
+        }
+    }
+
+    /// Wraps all parts at once.
+    pub(crate) fn wrap(
+        &self,
+        tasks: Vec<(WrapTask<'_>, Vec<String>)>,
+    ) -> Vec<(KeyPosition, Result<String, Vec<String>>)> {
+        let started = match self.started() {
+            Ok(started) => started,
+            Err(reason) => {
+                let failed = tasks.into_iter().map(|(task, mut reasons)| {
+                    reasons.push(reason.clone());
+                    (task.position, Err(reasons))
+                });
+                return failed.collect();
+            }
+        };
+        let asked = tasks.into_iter().map(async |(task, mut reasons)| {
+            let wrapped = started.wrap(&task, &mut reasons).await;
+            (task.position, wrapped.ok_or(reasons))
+        });
+        started.runtime.block_on(join_all(asked))
+    }
+
+    fn started(&self) -> Result<&Started, String> {
+        self.started.get_or_init(|| self.start()).as_ref().map_err(Clone::clone)
+    }
+
+    fn start(&self) -> Result<Started, String> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name("network")
+            .enable_all()
+            .build()
+            .map_err(|error| format!("cannot start the threads that speak to the network: {error}"))?;
+        let kinds = KeyKind::ALL.into_iter().filter(|_| self.own);
+        Ok(Started {
+            own: kinds.filter_map(|kind| Some((kind, registry::service(kind)?))).collect(),
+            remotes: self.remotes.iter().map(|uri| registry::remote(uri)).collect(),
+            runtime,
+        })
+    }
+}
+
+impl Started {
+    /// Who is asked for a key, in order.
+    fn services(&self, key: &MasterKey) -> impl Iterator<Item = &Arc<dyn KeyService>> {
+        let own = self.own.iter().filter(|(kind, _)| key.kind() == Some(*kind)).map(|(_, service)| service);
+        own.chain(&self.remotes)
+    }
+
+    async fn unwrap(&self, attempt: &Attempt<'_>, reasons: &mut Vec<String>) -> Option<KeyPart> {
+        for service in self.services(attempt.key) {
+            match service.unwrap(attempt.key, attempt.wrapped).await {
+                Ok(part) => return Some(part),
+                Err(error) => reasons.push(error.to_string()),
+            }
+        }
+        self.excuse(attempt.key, reasons);
+        None
+    }
+
+    async fn wrap(&self, task: &WrapTask<'_>, reasons: &mut Vec<String>) -> Option<String> {
+        for service in self.services(task.key) {
+            match service.wrap(task.key, task.part).await {
+                Ok(wrapped) => return Some(wrapped),
+                Err(error) => reasons.push(error.to_string()),
+            }
+        }
+        self.excuse(task.key, reasons);
+        None
+    }
+
+    /// Nobody was asked: says so.
+    fn excuse(&self, key: &MasterKey, reasons: &mut Vec<String>) {
+        if reasons.is_empty() {
+            reasons.push(format!("this build of sealops cannot ask for keys of the list {}", key.list()));
+        }
+    }
+}
+
+/// Returns whether a key is one of this machine's kinds.
+pub(crate) fn is_local(key: &MasterKey) -> bool {
+    matches!(key.kind(), Some(KeyKind::Age | KeyKind::Pgp))
+}

@@ -1,0 +1,45 @@
+//! What stands in for the network where this build has none.
+
+use sealops_crypto::sops::{Attempt, DataKeyRecovery, KeyKind, KeyPosition, MasterKey, WrapTask};
+
+const REASON: &str = "this build of sealops asks no network for keys";
+
+/// Refuses.
+pub(crate) struct NetworkKeys;
+
+impl NetworkKeys {
+    pub(crate) fn new(_: bool, _: Vec<String>) -> Self {
+        Self
+    }
+
+    pub(crate) fn covers(&self, key: &MasterKey) -> bool {
+        !is_local(key)
+    }
+
+    pub(crate) fn recover(
+        &self,
+        recovery: &mut DataKeyRecovery<'_>,
+        attempts: Vec<(Attempt<'_>, Vec<String>)>,
+    ) {
+        for (attempt, mut reasons) in attempts {
+            reasons.push(REASON.to_owned());
+            recovery.failed(attempt.position, reasons);
+        }
+    }
+
+    pub(crate) fn wrap(
+        &self,
+        tasks: Vec<(WrapTask<'_>, Vec<String>)>,
+    ) -> Vec<(KeyPosition, Result<String, Vec<String>>)> {
+        let refused = tasks.into_iter().map(|(task, mut reasons)| {
+            reasons.push(REASON.to_owned());
+            (task.position, Err(reasons))
+        });
+        refused.collect()
+    }
+}
+
+/// Returns whether a key is one of this machine's kinds.
+pub(crate) fn is_local(key: &MasterKey) -> bool {
+    matches!(key.kind(), Some(KeyKind::Age | KeyKind::Pgp))
+}
