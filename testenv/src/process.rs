@@ -152,12 +152,24 @@ impl Process {
     /// # Errors
     /// If the process has ended and was reaped.
     pub fn rss_bytes(&self) -> Result<u64> {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// Returns the largest resident set so far, in bytes.
+    ///
+    /// # Errors
+    /// If the process has ended and was reaped.
+    pub fn peak_rss_bytes(&self) -> Result<u64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, field: &str) -> Result<u64> {
         let status = self.proc_file("status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         let kib = line
             .and_then(|rest| rest.split_whitespace().next())
             .and_then(|number| number.parse::<u64>().ok());
-        Ok(kib.context("no VmRSS in /proc/PID/status: the process has ended")? * 1024)
+        Ok(kib.with_context(|| format!("no {field} in /proc/PID/status: the process has ended"))? * 1024)
     }
 
     /// Returns everything the process has written.

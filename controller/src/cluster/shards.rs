@@ -27,42 +27,38 @@ const PREFIX: &str = "sealops-state-";
 /// The proofs of this process, and which shards differ from what is stored.
 #[derive(Debug, Default)]
 pub struct Proofs {
-    entries: HashMap<ObjectKey, Proof>,
+    /// By shard.
+    entries: HashMap<u8, HashMap<ObjectKey, Proof>>,
     dirty: HashSet<u8>,
 }
 
 impl Proofs {
     /// Returns the proof of an object.
     pub fn get(&self, key: &ObjectKey) -> Option<&Proof> {
-        self.entries.get(key)
+        self.entries.get(&shard_of(key))?.get(key)
     }
 
     /// Sets or removes the proof of an object.
     pub fn set(&mut self, key: &ObjectKey, proof: Option<Proof>) {
+        let shard = shard_of(key);
+        let entries = self.entries.entry(shard).or_default();
         let changed = match proof {
-            Some(proof) if self.entries.get(key) == Some(&proof) => false,
+            Some(proof) if entries.get(key) == Some(&proof) => false,
             Some(proof) => {
-                self.entries.insert(key.clone(), proof);
+                entries.insert(key.clone(), proof);
                 true
             }
-            None => self.entries.remove(key).is_some(),
+            None => entries.remove(key).is_some(),
         };
         if changed {
-            self.dirty.insert(shard_of(key));
+            self.dirty.insert(shard);
         }
     }
 
-    /// Takes the shards that have to be written, with their content.
-    fn take_dirty(&mut self) -> Vec<(u8, String)> {
-        let dirty: Vec<u8> = self.dirty.drain().collect();
-        let mut shards: HashMap<u8, BTreeMap<String, &Proof>> =
-            dirty.iter().map(|&n| (n, BTreeMap::new())).collect();
-        for (key, proof) in &self.entries {
-            if let Some(shard) = shards.get_mut(&shard_of(key)) {
-                shard.insert(key.to_string(), proof);
-            }
-        }
-        shards.into_iter().map(|(number, shard)| (number, serialise(shard))).collect()
+    /// Returns the content of a shard: made one at a time, since together they are large.
+    fn text_of(&self, shard: u8) -> String {
+        let entries = self.entries.get(&shard).into_iter().flatten();
+        serialise(entries.map(|(key, proof)| (key.to_string(), proof)).collect())
     }
 }
 
@@ -94,10 +90,28 @@ impl Drop for Unwritten<'_> {
     }
 }
 
+/// A ConfigMap as last seen, without its content.
+struct Stored {
+    map: ConfigMap,
+    /// SHA-256 of the content.
+    content: Vec<u8>,
+}
+
+impl Stored {
+    fn of(mut map: ConfigMap) -> Self {
+        let data = map.data.take().unwrap_or_default();
+        Self { map, content: digest_of(data.get(ENTRY).map(String::as_str).unwrap_or_default()) }
+    }
+}
+
+fn digest_of(text: &str) -> Vec<u8> {
+    digest::digest(&digest::SHA256, text.as_bytes()).as_ref().to_vec()
+}
+
 /// Reads and writes the ConfigMaps.
 pub struct ShardStore {
     api: Api<ConfigMap>,
-    stored: HashMap<String, ConfigMap>,
+    stored: HashMap<String, Stored>,
     /// The rights for ConfigMaps are missing: as under upstream's manifests.
     forbidden: bool,
 }
@@ -128,17 +142,21 @@ impl ShardStore {
             let text =
                 shard.data.as_ref().and_then(|data| data.get(ENTRY)).map(String::as_str).unwrap_or_default();
             match serde_json::from_str::<BTreeMap<String, Proof>>(text) {
-                Ok(entries) => proofs.entries.extend(entries.into_iter().filter_map(|(key, proof)| {
-                    let (namespace, name) = key.split_once('/')?;
-                    Some((ObjectKey::new(namespace, name), proof))
-                })),
+                Ok(entries) => {
+                    for (key, proof) in entries {
+                        let Some((namespace, name)) = key.split_once('/') else { continue };
+                        let key = ObjectKey::new(namespace, name);
+                        proofs.entries.entry(shard_of(&key)).or_default().insert(key, proof);
+                    }
+                }
                 Err(_) => {
                     warn!(shard = shard.name_any(), "a state shard is damaged; its objects are checked once");
                 }
             }
-            self.stored.insert(shard.name_any(), shard);
+            self.stored.insert(shard.name_any(), Stored::of(shard));
         }
-        debug!(proofs = proofs.entries.len(), "read the state shards");
+        let count: usize = proofs.entries.values().map(HashMap::len).sum();
+        debug!(proofs = count, "read the state shards");
         proofs
     }
 
@@ -147,9 +165,10 @@ impl ShardStore {
         if self.forbidden {
             return;
         }
-        let dirty = lock(proofs).take_dirty();
-        let mut unwritten = Unwritten { proofs, shards: dirty.iter().map(|(number, _)| *number).collect() };
-        for (number, text) in dirty {
+        let dirty: Vec<u8> = lock(proofs).dirty.drain().collect();
+        let mut unwritten = Unwritten { proofs, shards: dirty.iter().copied().collect() };
+        for number in dirty {
+            let text = lock(proofs).text_of(number);
             match self.write(number, text).await {
                 Ok(()) => drop(unwritten.shards.remove(&number)),
                 Err(error) => debug!(shard = number, %error, "cannot write a state shard"),
@@ -159,28 +178,30 @@ impl ShardStore {
 
     async fn write(&mut self, number: u8, text: String) -> Result<(), kube::Error> {
         let name = format!("{PREFIX}{number:02}");
-        let data = BTreeMap::from([(ENTRY.to_owned(), text)]);
         let options = PostParams::default();
+        let content = digest_of(&text);
+        let mut data = Some(BTreeMap::from([(ENTRY.to_owned(), text)]));
         if let Some(stored) = self.stored.get(&name) {
-            if stored.data.as_ref() == Some(&data) {
+            if stored.content == content {
                 return Ok(());
             }
-            let next = ConfigMap { data: Some(data.clone()), ..stored.clone() };
+            let next = ConfigMap { data: data.take(), ..stored.map.clone() };
             match self.api.replace(&name, &options, &next).await {
                 Ok(written) => return self.keep(name, written),
                 Err(kube::Error::Api(status)) if status.code == 409 || status.code == 404 => {
                     self.stored.remove(&name);
+                    data = next.data;
                 }
                 Err(error) => return Err(error),
             }
         }
         let next = match self.api.get_opt(&name).await? {
-            Some(existing) => ConfigMap { data: Some(data), ..existing },
+            Some(existing) => ConfigMap { data, ..existing },
             None => {
                 let labels = BTreeMap::from([(LABEL.to_owned(), KIND.to_owned())]);
                 let metadata =
                     ObjectMeta { name: Some(name.clone()), labels: Some(labels), ..ObjectMeta::default() };
-                let made = ConfigMap { metadata, data: Some(data), ..ConfigMap::default() };
+                let made = ConfigMap { metadata, data, ..ConfigMap::default() };
                 let written = self.api.create(&options, &made).await?;
                 return self.keep(name, written);
             }
@@ -190,7 +211,7 @@ impl ShardStore {
     }
 
     fn keep(&mut self, name: String, written: ConfigMap) -> Result<(), kube::Error> {
-        self.stored.insert(name, written);
+        self.stored.insert(name, Stored::of(written));
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Faults of `security.md` B6 that a real control plane can be made to have. Elsewhere: F01 and F17 `chaos`, F02 and F18
 //! `sealing_keys`, F03 `chaos` (the API server restarts), F14 `rights` (one namespace), F15 `cluster::keys::renewal` and
-//! `cluster::leader`, F22 `cluster::http`, F27 `image`.
+//! `cluster::leader`, F05 and F06 `cluster::watch`, F07 `cluster::sealed`, F22 `cluster::http`, F26 and F29 `load`, F27 `image`.
 
 use std::time::Duration;
 

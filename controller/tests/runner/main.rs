@@ -17,6 +17,7 @@ mod image;
 mod install;
 mod interop;
 mod judge;
+mod load;
 mod objects;
 mod offline;
 mod rejected;
