@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{ClusterSecretStore, ExternalSecret, SealedSecret, SecretStore};
 
 mod providers;
+mod vault;
 
 /// A kind and what its CRD says beyond its type.
 pub struct Kind {
@@ -117,7 +118,7 @@ const STORE_KIND: Kind = Kind {
     ],
     selectable: &[],
     derived: super::derived::<SecretStore>,
-    extras: &[STORE, providers::PROVIDERS, STATUS],
+    extras: &[STORE, providers::PROVIDERS, vault::VAULT, STATUS],
 };
 
 const READY_REASON: &str = r#".status.conditions[?(@.type=="Ready")].reason"#;
