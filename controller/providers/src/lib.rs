@@ -9,6 +9,10 @@
 //!        └── aws, vault, … : one login and one client for both ──► http: limits of time and size, retries
 //! ```
 
+#[cfg(feature = "http")]
+mod authorities;
+#[cfg(feature = "http")]
+mod duration;
 mod error;
 mod fake;
 #[cfg(feature = "http")]

@@ -340,16 +340,20 @@ pub struct ConnectContext<'a> {
 /// provider that is not there.
 pub async fn connect(
     store: &SecretStoreSpec,
-    _context: &ConnectContext<'_>,
+    context: &ConnectContext<'_>,
 ) -> Result<StoreConnection, ProviderError> {
     match &store.provider {
+        #[cfg(feature = "vault")]
+        Some(Provider::Vault(settings) | Provider::OpenBao(settings)) => {
+            crate::vault::connect(store, settings, context).await
+        }
         Some(Provider::Fake(fake)) => Ok(StoreConnection {
             reader: Some(Box::new(fake::FakeStore::new(fake.clone()))),
             writer: None,
             check: None,
         }),
-        Some(Provider::Other { name, .. }) => Err(ProviderError {
-            backend: name.clone(),
+        Some(other) => Err(ProviderError {
+            backend: other.name().to_owned(),
             operation: "open",
             target: "the store".to_owned(),
             kind: ProviderErrorKind::NotBuilt,
