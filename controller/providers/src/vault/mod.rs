@@ -16,11 +16,10 @@
 
 mod auth;
 mod client;
-mod json;
 
+pub(crate) use crate::json::Json;
 pub use auth::{Login, Session};
 pub use client::{Client, Settings};
-pub(crate) use json::Json;
 
 /// Name in errors: that of the property in the CRD.
 pub(crate) const BACKEND: &str = "vault";
