@@ -3,10 +3,13 @@
 //! Here today: the stores of the fake provider, `data` and `dataFrom.extract`, templates, creation policy Owner, deletion
 //! policy Retain, refresh by interval. Everything else is refused with a condition that names the field.
 
+pub mod children;
 mod credentials;
 mod data;
 mod failure;
+mod generators;
 mod hash;
+pub mod push;
 mod refresh;
 mod report;
 mod selector;
@@ -16,7 +19,8 @@ mod template;
 
 pub use credentials::{Referenced, StoreEnvironment, Used};
 pub use failure::Failure;
-pub use hash::{data_hash, object_version, owner_hash};
+pub use generators::{Generated, GeneratorProblem, Generators, ObjectGenerators};
+pub use hash::{data_hash, object_version, owner_hash, version_of};
 pub use refresh::{Due, due, go_duration};
 pub use report::{Report, report};
 pub use selector::matches as labels_match;
