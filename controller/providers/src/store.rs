@@ -363,8 +363,6 @@ pub async fn connect(
         Some(Provider::Kubernetes(settings)) => crate::kubernetes::connect(settings, context).await,
         #[cfg(feature = "webhook")]
         Some(Provider::Webhook(settings)) => crate::webhook::connect(settings, context).await,
-        Some(Provider::Other { name, .. }) => fail(name, ProviderErrorKind::NotBuilt),
-        #[cfg(not(all(feature = "kubernetes", feature = "webhook")))]
         Some(other) => fail(other.name(), ProviderErrorKind::NotBuilt),
         None => fail("unknown", ProviderErrorKind::Invalid("spec.provider is missing".to_owned())),
     }

@@ -9,12 +9,15 @@ mod batches;
 mod breaker;
 #[cfg(feature = "cluster")]
 mod connections;
+pub mod children;
 mod credentials;
 mod data;
 mod failure;
+mod generators;
 mod hash;
 #[cfg(feature = "cluster")]
 mod reads;
+pub mod push;
 mod refresh;
 mod report;
 mod selector;
@@ -28,7 +31,8 @@ pub use breaker::Open;
 pub use connections::{CheckError, Checked, Connections, Observer};
 pub use credentials::{Referenced, StoreEnvironment, Used};
 pub use failure::Failure;
-pub use hash::{data_hash, object_version, owner_hash};
+pub use generators::{Generated, GeneratorProblem, Generators, ObjectGenerators};
+pub use hash::{data_hash, object_version, owner_hash, version_of};
 pub use refresh::{Due, due, go_duration};
 pub use report::{Report, report};
 pub use selector::matches as labels_match;
