@@ -11,15 +11,20 @@
 
 #[cfg(feature = "http")]
 mod authorities;
-#[cfg(feature = "http")]
 mod duration;
+#[cfg(feature = "http")]
+pub mod egress;
 mod error;
 mod fake;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "http")]
 pub mod http_extras;
+#[cfg(feature = "http")]
+mod json;
 mod key_service;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 #[cfg(feature = "local-keys")]
 pub mod local;
 #[cfg(feature = "http")]
@@ -27,10 +32,13 @@ pub mod retry;
 mod store;
 #[cfg(feature = "vault")]
 pub mod vault;
+#[cfg(feature = "webhook")]
+mod webhook;
 
 use std::future::Future;
 use std::pin::Pin;
 
+pub use duration::go_duration;
 pub use error::{ProviderError, ProviderErrorKind, Retry};
 pub use key_service::KeyService;
 pub use store::{

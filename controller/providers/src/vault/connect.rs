@@ -74,7 +74,7 @@ pub(super) async fn session(
         settings.read_your_writes == Some(true) || settings.forward_inconsistent == Some(true);
     client.forward_inconsistent =
         settings.read_your_writes == Some(true) && settings.forward_inconsistent == Some(true);
-    //EGRESS client.extras.egress = context.credentials.egress();
+    client.extras.egress = context.credentials.egress();
     client.tls.roots =
         authorities(settings.ca_bundle.as_deref(), settings.ca_provider.as_ref(), context).await?;
     client.tls.identity = identity(settings, context).await?;

@@ -21,19 +21,18 @@ mod dynamic;
 #[cfg(feature = "local-keys")]
 mod environment;
 mod find;
-mod json;
 mod kv;
 mod paths;
 mod push;
 mod transit;
 
+pub(crate) use crate::json::Json;
 pub use auth::{Login, Session};
 pub use client::{Client, Settings};
 pub(crate) use connect::connect;
 pub use dynamic::{DynamicRequest, DynamicResult, generate};
 #[cfg(feature = "local-keys")]
 pub use environment::EnvironmentServers;
-pub(crate) use json::Json;
 pub use transit::{ALLOWLIST, Allowlist, Servers, Transit};
 
 /// Name in errors: that of the property in the CRD.
