@@ -1,4 +1,4 @@
-//! A plain-text HTTP GET for readiness probes, on the standard library alone.
+//! Plain-text HTTP for readiness probes and simple calls, on the standard library alone.
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -19,15 +19,39 @@ pub struct HttpAnswer {
 /// # Errors
 /// If nothing listens, or the answer is not HTTP.
 pub fn http_get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<HttpAnswer> {
-    let silence = Duration::from_secs(5);
+    exchange(address, &format!("GET {path}"), headers, "", Duration::from_secs(5))
+}
+
+/// Sends `POST path` with a body, as [`http_get`]; the server has a minute, for first calls that load something.
+///
+/// # Errors
+/// As [`http_get`].
+pub fn http_post(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<HttpAnswer> {
+    let length = body.len().to_string();
+    let headers: Vec<_> = headers.iter().copied().chain([("Content-Length", length.as_str())]).collect();
+    exchange(address, &format!("POST {path}"), &headers, body, Duration::from_secs(60))
+}
+
+fn exchange(
+    address: SocketAddr,
+    what: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+    silence: Duration,
+) -> Result<HttpAnswer> {
     let mut stream =
         TcpStream::connect_timeout(&address, silence).with_context(|| format!("connect to {address}"))?;
     stream.set_read_timeout(Some(silence))?;
     stream.set_write_timeout(Some(silence))?;
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n{headers}\r\n")?;
+    write!(stream, "{what} HTTP/1.0\r\nHost: {address}\r\n{headers}\r\n{body}")?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).with_context(|| format!("read the answer to GET {path}"))?;
+    stream.read_to_end(&mut answer).with_context(|| format!("read the answer to {what}"))?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) =
         answer.split_once("\r\n\r\n").with_context(|| format!("{address} does not speak HTTP"))?;

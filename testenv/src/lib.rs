@@ -41,7 +41,7 @@ mod template_oracle;
 
 pub use audit::{AuditEntry, AuditLog, AuditMark};
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
-pub use http_probe::{HttpAnswer, http_get};
+pub use http_probe::{HttpAnswer, http_get, http_post};
 pub use moto::Moto;
 pub use openbao::OpenBao;
 pub use parts::Parts;
