@@ -8,12 +8,14 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
+use sealops_crds::generators::ClusterGenerator;
 use sealops_crds::secret_store::{ClusterSecretStore, SecretStore};
 use sealops_crds::{Metadata, OwnerReference};
 use sealops_formats::manifest::{Node, ReadError as ShapeError, parse, to_json};
 use sealops_formats::{Plaintext, base64};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// A boxed future, so that the traits here can be objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -142,10 +144,12 @@ impl SecretObject {
     }
 }
 
-/// A core/v1 ConfigMap, as far as templates read it.
+/// A core/v1 ConfigMap, as far as templates and stores read it.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct ConfigMapObject {
+    /// Metadata, complete.
+    pub metadata: Metadata,
     /// Entries that are text.
     #[serde(deserialize_with = "texts")]
     pub data: BTreeMap<String, Plaintext>,
@@ -211,6 +215,33 @@ pub trait ObjectReader: Send + Sync {
     fn config_map<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<ConfigMapObject>, ReadError>>;
     /// Returns a SecretStore, `None` where there is none.
     fn secret_store<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<SecretStore>, ReadError>>;
+
+    /// Returns the metadata of a ServiceAccount, `None` where there is none. Files have none to show.
+    fn service_account<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Metadata>, ReadError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Returns the settings of a generator by the plural of its kind, `None` where there is none. Files have none to
+    /// show.
+    fn generator<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<Option<Value>, ReadError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Returns a new token of a ServiceAccount. Only a cluster makes tokens.
+    fn token<'a>(&'a self, account: &'a str, _: &'a TokenAsk) -> BoxFuture<'a, Result<Plaintext, ReadError>> {
+        let problem = "tokens of service accounts come from a cluster only".to_owned();
+        let error = ReadError { kind: "ServiceAccount", name: account.to_owned(), problem };
+        Box::pin(async move { Err(error) })
+    }
+}
+
+/// What kind of token is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenAsk {
+    /// Who it is for; none is the API server.
+    pub audiences: Vec<String>,
+    /// Its life in seconds; the API server gives 600 at least.
+    pub seconds: i64,
 }
 
 /// Reads the objects that have no namespace, and hands out readers of one namespace.
@@ -222,6 +253,13 @@ pub trait ClusterReader: Send + Sync {
         &'a self,
         name: &'a str,
     ) -> BoxFuture<'a, Result<Option<ClusterSecretStore>, ReadError>>;
+    /// Returns a ClusterGenerator, `None` where there is none. Files have none to show.
+    fn cluster_generator<'a>(
+        &'a self,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<ClusterGenerator>, ReadError>> {
+        Box::pin(async { Ok(None) })
+    }
     /// Returns the labels of a namespace, `None` where there is none.
     fn namespace_labels<'a>(
         &'a self,

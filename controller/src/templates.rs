@@ -31,6 +31,8 @@ pub(crate) enum Dialect {
     SealedSecrets,
     /// External Secrets 2.9: its own copy of sprig and more; a missing key is an error.
     ExternalSecrets,
+    /// The settings of External Secrets' webhook store: the same functions; a missing key is no error.
+    StoreSettings,
 }
 
 static SEALED_SECRETS: LazyLock<FunctionSet> = LazyLock::new(functions::sealed_secrets);
@@ -67,7 +69,12 @@ impl Renderer {
         options: TemplateOptions,
         values: impl IntoIterator<Item = (&'a str, &'a Plaintext)>,
     ) -> Self {
-        Self { dialect, options, root: Value::of_strings(values), started: Instant::now() }
+        Self::of_root(dialect, options, Value::of_strings(values))
+    }
+
+    /// Makes a renderer with any value as dot.
+    pub(crate) fn of_root(dialect: Dialect, options: TemplateOptions, root: Value) -> Self {
+        Self { dialect, options, root, started: Instant::now() }
     }
 
     /// Renders one template. The name stands in its errors.
@@ -75,6 +82,7 @@ impl Renderer {
         let (functions, missing_key) = match self.dialect {
             Dialect::SealedSecrets => (&SEALED_SECRETS, MissingKey::Default),
             Dialect::ExternalSecrets => (&EXTERNAL_SECRETS, MissingKey::Error),
+            Dialect::StoreSettings => (&EXTERNAL_SECRETS, MissingKey::Default),
         };
         let options = Options { missing_key, ..Options::default() };
         let template = Template::parse(name, text.expose(), functions, options)

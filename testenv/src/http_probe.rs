@@ -1,4 +1,4 @@
-//! Plain-text HTTP for readiness probes and simple calls, on the standard library alone.
+//! A plain-text HTTP GET for readiness probes, on the standard library alone.
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -19,39 +19,41 @@ pub struct HttpAnswer {
 /// # Errors
 /// If nothing listens, or the answer is not HTTP.
 pub fn http_get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<HttpAnswer> {
-    exchange(address, &format!("GET {path}"), headers, "", Duration::from_secs(5))
+    http_call_within(Duration::from_secs(5), address, "GET", path, headers, &[])
 }
 
-/// Sends `POST path` with a body, as [`http_get`]; the server has a minute, for first calls that load something.
+/// As [`http_get`], for any method and with a body; gives up after a minute of silence.
 ///
 /// # Errors
 /// As [`http_get`].
-pub fn http_post(
+pub fn http_call(
     address: SocketAddr,
+    method: &str,
     path: &str,
     headers: &[(&str, &str)],
-    body: &str,
+    body: &[u8],
 ) -> Result<HttpAnswer> {
-    let length = body.len().to_string();
-    let headers: Vec<_> = headers.iter().copied().chain([("Content-Length", length.as_str())]).collect();
-    exchange(address, &format!("POST {path}"), &headers, body, Duration::from_secs(60))
+    http_call_within(Duration::from_secs(60), address, method, path, headers, body)
 }
 
-fn exchange(
-    address: SocketAddr,
-    what: &str,
-    headers: &[(&str, &str)],
-    body: &str,
+fn http_call_within(
     silence: Duration,
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
 ) -> Result<HttpAnswer> {
     let mut stream =
         TcpStream::connect_timeout(&address, silence).with_context(|| format!("connect to {address}"))?;
     stream.set_read_timeout(Some(silence))?;
     stream.set_write_timeout(Some(silence))?;
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    write!(stream, "{what} HTTP/1.0\r\nHost: {address}\r\n{headers}\r\n{body}")?;
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\n{length}{headers}\r\n")?;
+    stream.write_all(body)?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).with_context(|| format!("read the answer to {what}"))?;
+    stream.read_to_end(&mut answer).with_context(|| format!("read the answer to {method} {path}"))?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) =
         answer.split_once("\r\n\r\n").with_context(|| format!("{address} does not speak HTTP"))?;

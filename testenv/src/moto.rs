@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
-use crate::http_probe::{http_get, http_post};
+use crate::http_probe::{http_call, http_get};
 use crate::parts::Parts;
 use crate::ports::free_port;
 use crate::process::Process;
@@ -65,7 +65,7 @@ impl Moto {
             ("Content-Type", "application/x-amz-json-1.1"),
             ("X-Amz-Target", target),
         ];
-        let answer = http_post(self.address, "/", &headers, body)?;
+        let answer = http_call(self.address, "POST", "/", &headers, body.as_bytes())?;
         ensure!(answer.status == 200, "{target}: HTTP {}: {}", answer.status, answer.body);
         Ok(answer.body)
     }
@@ -81,7 +81,7 @@ impl Moto {
             ("Authorization", authorization.as_str()),
             ("Content-Type", "application/x-www-form-urlencoded"),
         ];
-        let answer = http_post(self.address, "/", &headers, form)?;
+        let answer = http_call(self.address, "POST", "/", &headers, form.as_bytes())?;
         ensure!(answer.status == 200, "{form}: HTTP {}: {}", answer.status, answer.body);
         Ok(answer.body)
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::client::legacy::{Builder, Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -16,7 +16,9 @@ use rustls::{ClientConfig, RootCertStore};
 use sealops_formats::Plaintext;
 use tokio::time::{Instant, timeout_at};
 
-use crate::ProviderErrorKind;
+use crate::egress::{self, Resolver};
+use crate::http_extras::{self, Extras};
+use crate::{Egress, ProviderErrorKind};
 
 /// Longest time until a connection stands.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,9 +41,10 @@ pub struct TlsSettings {
 /// Sends requests. Clones share connections.
 #[derive(Clone)]
 pub struct HttpClient {
-    plain: Client<HttpConnector, Full<Bytes>>,
-    tls: Arc<OnceLock<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>>,
+    plain: Client<Connector, Full<Bytes>>,
+    tls: Arc<OnceLock<Client<HttpsConnector<Connector>, Full<Bytes>>>>,
     settings: Arc<TlsSettings>,
+    extras: Arc<Extras>,
 }
 
 /// A request.
@@ -116,9 +119,17 @@ pub struct Answer {
 impl HttpClient {
     /// Makes a client; certificates are looked at when they are needed.
     pub fn new(settings: TlsSettings) -> Self {
-        let mut builder = Client::builder(TokioExecutor::new());
-        builder.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new());
-        Self { plain: builder.build(connector()), tls: Arc::default(), settings: Arc::new(settings) }
+        Self::with(settings, Extras::default())
+    }
+
+    /// Makes a client with further settings.
+    pub fn with(settings: TlsSettings, extras: Extras) -> Self {
+        Self {
+            plain: builder().build(connector(extras.egress)),
+            tls: Arc::default(),
+            settings: Arc::new(settings),
+            extras: Arc::new(extras),
+        }
     }
 
     /// Sends a request once.
@@ -133,7 +144,10 @@ impl HttpClient {
             .url
             .parse()
             .map_err(|_| ProviderErrorKind::Invalid(format!("{:?} is no address", request.url)))?;
-        let host = uri.authority().map(ToString::to_string).unwrap_or_default();
+        // Not the whole authority: a password may stand in it.
+        let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let host = format!("{}{port}", uri.host().unwrap_or_default());
+        egress::check(self.extras.egress, uri.host().unwrap_or_default())?;
         let is_tls = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
@@ -149,11 +163,12 @@ impl HttpClient {
         *sent.method_mut() = request.method;
         *sent.uri_mut() = uri;
         *sent.headers_mut() = request.headers;
-        let answer = if is_tls {
-            timeout_at(deadline, self.tls()?.request(sent)).await
-        } else {
-            timeout_at(deadline, self.plain.request(sent)).await
+        let answer = match self.extras.proxies.by(sent.uri()) {
+            Some(proxy) => proxy.request(sent, self.extras.server_name.as_deref(), || self.tls_config())?,
+            None if is_tls => self.tls()?.request(sent),
+            None => self.plain.request(sent),
         };
+        let answer = timeout_at(deadline, answer).await;
         let answer = answer.map_err(|_| late())?.map_err(|error| unreachable_host(&host, &error))?;
         let (parts, body) = answer.into_parts();
         let read = timeout_at(deadline, Limited::new(body, request.max_bytes).collect()).await;
@@ -171,21 +186,23 @@ impl HttpClient {
         Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
     }
 
-    fn tls(&self) -> Result<&Client<HttpsConnector<HttpConnector>, Full<Bytes>>, ProviderErrorKind> {
+    fn tls(&self) -> Result<&Client<HttpsConnector<Connector>, Full<Bytes>>, ProviderErrorKind> {
         if let Some(client) = self.tls.get() {
             return Ok(client);
         }
-        let config = tls_config(&self.settings).map_err(ProviderErrorKind::Invalid)?;
-        let mut inner = connector();
+        let mut inner = connector(self.extras.egress);
         inner.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(config)
-            .https_only()
-            .enable_http1()
-            .wrap_connector(inner);
-        let mut builder = Client::builder(TokioExecutor::new());
-        builder.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new());
-        Ok(self.tls.get_or_init(|| builder.build(connector)))
+        let connector =
+            http_extras::tls_connector(self.tls_config()?, self.extras.server_name.as_deref(), inner)?;
+        Ok(self.tls.get_or_init(|| builder().build(connector)))
+    }
+
+    fn tls_config(&self) -> Result<ClientConfig, ProviderErrorKind> {
+        let mut config = tls_config(&self.settings).map_err(ProviderErrorKind::Invalid)?;
+        if self.extras.skip_verify {
+            http_extras::trust_everybody(&mut config);
+        }
+        Ok(config)
     }
 }
 
@@ -198,8 +215,17 @@ impl AsRef<[u8]> for Body {
     }
 }
 
-fn connector() -> HttpConnector {
-    let mut connector = HttpConnector::new();
+pub(crate) fn builder() -> Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new());
+    builder
+}
+
+/// Makes connections, to where the policy allows it.
+pub(crate) type Connector = HttpConnector<Resolver>;
+
+pub(crate) fn connector(egress: Egress) -> Connector {
+    let mut connector = HttpConnector::new_with_resolver(Resolver::new(egress));
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
     connector.set_nodelay(true);
     connector
@@ -246,5 +272,8 @@ fn unreachable_host(host: &str, error: &ClientError) -> ProviderErrorKind {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    ProviderErrorKind::Unavailable(format!("cannot reach {host}: {cause}"))
+    match cause.downcast_ref::<egress::Refused>() {
+        Some(refused) => ProviderErrorKind::Forbidden(refused.to_string()),
+        None => ProviderErrorKind::Unavailable(format!("cannot reach {host}: {cause}")),
+    }
 }

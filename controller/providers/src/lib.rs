@@ -9,28 +9,44 @@
 //!        └── aws, vault, … : one login and one client for both ──► http: limits of time and size, retries
 //! ```
 
+#[cfg(feature = "http")]
+mod authorities;
 #[cfg(feature = "aws")]
 pub mod aws;
+mod duration;
+#[cfg(feature = "http")]
+pub mod egress;
 mod error;
 mod fake;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "http")]
+pub mod http_extras;
+#[cfg(feature = "http")]
+mod json;
 mod key_service;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 #[cfg(feature = "local-keys")]
 pub mod local;
 #[cfg(feature = "http")]
 pub mod retry;
 mod store;
+#[cfg(feature = "vault")]
+pub mod vault;
+#[cfg(feature = "webhook")]
+mod webhook;
 
 use std::future::Future;
 use std::pin::Pin;
 
+pub use duration::go_duration;
 pub use error::{ProviderError, ProviderErrorKind, Retry};
 pub use key_service::KeyService;
 pub use store::{
-    ConnectContext, CredentialSource, Dialect, Find, PropertyRule, PushTarget, RemoteKey, RemoteSecret,
-    RemoteValue, SecretsReader, SecretsWriter, Selector, StoreCheck, StoreConnection, StoreIdentity,
-    TokenRequest, Validation, ValueRule, connect,
+    ConnectContext, CredentialSource, Dialect, Egress, Find, PropertyRule, PushTarget, RemoteKey,
+    RemoteSecret, RemoteValue, Render, RenderProblem, SecretsReader, SecretsWriter, Selector, StoreCheck,
+    StoreConnection, StoreIdentity, TemplateValue, TokenRequest, Validation, ValueRule, connect,
 };
 
 /// A boxed future, so that the traits here can be objects.

@@ -1,6 +1,7 @@
 //! Stores of External Secrets: what they can do, and what they may ask of the controller.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sealops_crds::secret_store::{Provider, SecretStoreSpec};
 use sealops_formats::Plaintext;
@@ -53,7 +54,8 @@ pub enum PropertyRule {
     PathThenLiteral,
     /// A gjson path only (fake).
     Path,
-    /// The literal key, else a gjson path in the entry before the first dot (Kubernetes).
+    /// The literal key, else a gjson path in the entry before the first dot (Kubernetes). A single read that finds no
+    /// Secret or no entry is an error for every deletion policy here, as upstream has it; `extract` honours the policy.
     Entry,
     /// There are no properties: the field is passed on in the request (webhook).
     Ignored,
@@ -83,6 +85,34 @@ pub struct Find {
 pub trait SecretsReader: Send + Sync {
     /// Returns one value.
     fn get<'a>(&'a self, remote: &'a RemoteKey) -> BoxFuture<'a, Result<RemoteSecret, ProviderError>>;
+
+    /// As [`SecretsReader::get`], for providers that pass the property on ([`PropertyRule::Ignored`]).
+    fn get_property<'a>(
+        &'a self,
+        remote: &'a RemoteKey,
+        _property: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<RemoteSecret, ProviderError>> {
+        self.get(remote)
+    }
+
+    /// Returns how many values one call can return; 1 where there is no such call.
+    fn batch_size(&self) -> usize {
+        1
+    }
+
+    /// Returns several values, at most [`SecretsReader::batch_size`], in their order. Only called where that is above 1.
+    fn get_batch<'a>(
+        &'a self,
+        remotes: &'a [RemoteKey],
+    ) -> BoxFuture<'a, Vec<Result<RemoteSecret, ProviderError>>> {
+        Box::pin(async move {
+            let mut found = Vec::with_capacity(remotes.len());
+            for remote in remotes {
+                found.push(self.get(remote).await);
+            }
+            found
+        })
+    }
 
     /// Returns what the store knows about a value: its tags, labels and the like, as JSON.
     fn metadata<'a>(&'a self, remote: &'a RemoteKey) -> BoxFuture<'a, Result<Plaintext, ProviderError>> {
@@ -148,12 +178,14 @@ pub trait SecretsWriter: Send + Sync {
 }
 
 /// What the check of a store says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Validation {
     /// It can be used.
     Ready,
-    /// Nobody can say before it is used.
+    /// Nobody can say before it is used: there is no check, or the login is each user's own.
     Unknown,
+    /// The check itself did not come through, for this reason. The store counts as ready.
+    Unclear(String),
 }
 
 /// Checks that a store can be used.
@@ -210,6 +242,16 @@ pub struct TokenRequest {
 /// What a provider may ask of the controller while a store is opened. The rules which namespaces a store may refer to
 /// are applied behind it.
 pub trait CredentialSource: Send + Sync {
+    /// Returns what renders the templates of a store's settings; `None` where nothing does.
+    fn templates(&self) -> Option<Arc<dyn Render>> {
+        None
+    }
+
+    /// Returns which addresses may be connected to.
+    fn egress(&self) -> Egress {
+        Egress::NoLinkLocal
+    }
+
     /// Returns one key of a Secret.
     fn secret<'a>(&'a self, selector: &'a Selector) -> BoxFuture<'a, Result<Plaintext, ProviderErrorKind>>;
 
@@ -237,6 +279,50 @@ pub trait CredentialSource: Send + Sync {
     ) -> BoxFuture<'a, Result<BTreeMap<String, String>, ProviderErrorKind>>;
 }
 
+/// A value that templates of a store's settings see.
+#[derive(Debug)]
+pub enum TemplateValue {
+    /// A string.
+    Text(Plaintext),
+    /// A map of strings.
+    Map(BTreeMap<String, Plaintext>),
+}
+
+/// Renders templates of a store's settings, in External Secrets' dialect of Go's text/template.
+pub trait Render: Send + Sync {
+    /// Renders a text; `values` are the fields of dot; a missing key gives Go's `<no value>`. May take seconds of processor time.
+    ///
+    /// # Errors
+    /// Returns why in words, without a value.
+    fn render(
+        &self,
+        name: &str,
+        template: &Plaintext,
+        values: &BTreeMap<String, TemplateValue>,
+    ) -> Result<Plaintext, RenderProblem>;
+}
+
+/// Why a template of a store's settings gave nothing, without a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RenderProblem {
+    /// It is no template.
+    Parse(String),
+    /// It failed.
+    Execute(String),
+}
+
+/// Which addresses the provider of a store may connect to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Egress {
+    /// Every address.
+    #[default]
+    Open,
+    /// Every address but link-local ones, where clouds hand out the credentials of their machines.
+    NoLinkLocal,
+    /// Neither link-local addresses nor this machine's own.
+    NoLocal,
+}
+
 /// Everything that opening a store needs beside its settings.
 pub struct ConnectContext<'a> {
     /// Which store, for whom.
@@ -254,25 +340,30 @@ pub struct ConnectContext<'a> {
 /// provider that is not there.
 pub async fn connect(
     store: &SecretStoreSpec,
-    _context: &ConnectContext<'_>,
+    context: &ConnectContext<'_>,
 ) -> Result<StoreConnection, ProviderError> {
+    let fail = |backend: &str, kind| {
+        Err(ProviderError {
+            backend: backend.to_owned(),
+            operation: "open",
+            target: "the store".to_owned(),
+            kind,
+        })
+    };
     match &store.provider {
-        Some(Provider::Fake(fake)) => Ok(StoreConnection {
-            reader: Some(Box::new(fake::FakeStore::new(fake.clone()))),
-            writer: None,
-            check: None,
-        }),
-        Some(Provider::Other { name, .. }) => Err(ProviderError {
-            backend: name.clone(),
-            operation: "open",
-            target: "the store".to_owned(),
-            kind: ProviderErrorKind::NotBuilt,
-        }),
-        None => Err(ProviderError {
-            backend: "unknown".to_owned(),
-            operation: "open",
-            target: "the store".to_owned(),
-            kind: ProviderErrorKind::Invalid("spec.provider is missing".to_owned()),
-        }),
+        Some(Provider::Fake(settings)) => {
+            let fake = fake::FakeStore::new(settings.clone(), context.store);
+            Ok(StoreConnection {
+                reader: Some(Box::new(fake.clone())),
+                writer: Some(Box::new(fake.clone())),
+                check: Some(Box::new(fake)),
+            })
+        }
+        #[cfg(feature = "kubernetes")]
+        Some(Provider::Kubernetes(settings)) => crate::kubernetes::connect(settings, context).await,
+        #[cfg(feature = "webhook")]
+        Some(Provider::Webhook(settings)) => crate::webhook::connect(settings, context).await,
+        Some(other) => fail(other.name(), ProviderErrorKind::NotBuilt),
+        None => fail("unknown", ProviderErrorKind::Invalid("spec.provider is missing".to_owned())),
     }
 }

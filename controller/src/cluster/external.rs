@@ -19,7 +19,7 @@ use super::lock;
 use super::metrics::{Metrics, ReconcileResult};
 use super::queue::{Lane, Queue};
 use super::watch::{Namespaces, Seen, objects, secrets};
-use crate::external::{self, Decision, FINALIZER, Failure, MANAGED};
+use crate::external::{self, Decision, FINALIZER, Failure, MANAGED, Stores};
 use crate::object::ObjectKey;
 use crate::outcome::{CommitErrorKind, Retry};
 use crate::templates::TemplateOptions;
@@ -33,6 +33,7 @@ pub struct ExternalDriver {
     shared: Shared,
     namespaces: Namespaces,
     workers: usize,
+    stores: Arc<dyn Stores>,
     seen: Mutex<Watched>,
 }
 
@@ -53,11 +54,13 @@ impl ExternalDriver {
         recorder: Recorder,
         namespaces: Namespaces,
         workers: usize,
+        stores: Arc<dyn Stores>,
     ) -> Arc<Self> {
         Arc::new(Self {
             shared: Shared::new(api, metrics, recorder),
             namespaces,
             workers,
+            stores,
             seen: Mutex::default(),
         })
     }
@@ -200,12 +203,14 @@ impl ExternalDriver {
     async fn decide(&self, object: &ExternalSecret, now: i64) -> Option<Result<Decision, Failure>> {
         let templates = TemplateOptions { allow_random_functions: true };
         let reader = self.shared.reader.clone();
+        let stores = Arc::clone(&self.stores);
         if !external::renders(object) {
-            return Some(external::reconcile(object, &reader, now, templates).await);
+            return Some(external::reconcile(object, &reader, stores.as_ref(), now, templates).await);
         }
         let object = object.clone();
         let runtime = tokio::runtime::Handle::current();
-        let work = move || runtime.block_on(external::reconcile(&object, &reader, now, templates));
+        let work =
+            move || runtime.block_on(external::reconcile(&object, &reader, stores.as_ref(), now, templates));
         tokio::task::spawn_blocking(work).await.ok()
     }
 

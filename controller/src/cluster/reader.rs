@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use sealops_crds::{ClusterSecretStore, SecretStore};
+use sealops_crds::generators::ClusterGenerator;
+use sealops_crds::{ClusterSecretStore, Metadata, SecretStore};
+use sealops_formats::Plaintext;
+use serde_json::Value;
 
 use super::api::SecretApi;
 use crate::object::{
-    BoxFuture, ClusterReader, ConfigMapObject, ObjectKey, ObjectReader, ReadError, SecretObject,
+    BoxFuture, ClusterReader, ConfigMapObject, ObjectKey, ObjectReader, ReadError, SecretObject, TokenAsk,
 };
 
 /// Reads from the API server.
@@ -31,6 +34,13 @@ impl ClusterReader for LiveReader {
         &'a self,
         name: &'a str,
     ) -> BoxFuture<'a, Result<Option<ClusterSecretStore>, ReadError>> {
+        Box::pin(async move { self.api.object(&ObjectKey::new("", name)).await })
+    }
+
+    fn cluster_generator<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<ClusterGenerator>, ReadError>> {
         Box::pin(async move { self.api.object(&ObjectKey::new("", name)).await })
     }
 
@@ -83,6 +93,43 @@ impl ObjectReader for LiveNamespace {
                 Some(key) => self.api.object(&key).await,
                 None => Ok(None),
             }
+        })
+    }
+
+    fn service_account<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Metadata>, ReadError>> {
+        Box::pin(async move {
+            match self.key(name) {
+                Some(key) => self.api.service_account(&key).await,
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn generator<'a>(
+        &'a self,
+        plural: &'a str,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Value>, ReadError>> {
+        Box::pin(async move {
+            match self.key(name) {
+                Some(key) => self.api.generator_settings(plural, &key).await,
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn token<'a>(
+        &'a self,
+        account: &'a str,
+        ask: &'a TokenAsk,
+    ) -> BoxFuture<'a, Result<Plaintext, ReadError>> {
+        Box::pin(async move {
+            let key = self.key(account).ok_or_else(|| ReadError {
+                kind: "ServiceAccount",
+                name: account.to_owned(),
+                problem: "this is no name of a service account".to_owned(),
+            })?;
+            self.api.token(&key, ask).await
         })
     }
 }

@@ -111,9 +111,10 @@ async fn fetch(
 ) -> Result<Option<SecretObject>, String> {
     let mut external: ExternalSecret = read(manifest, options)?;
     external.status = None; // what a cluster did once says nothing here
-    let decision = external::reconcile(&external, reader, 0, options.open.templates)
-        .await
-        .map_err(|failure| failure.cause)?;
+    let decision =
+        external::reconcile(&external, reader, &external::DirectStores::default(), 0, options.open.templates)
+            .await
+            .map_err(|failure| failure.cause)?;
     Ok(written(decision.outcome))
 }
 

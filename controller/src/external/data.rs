@@ -10,8 +10,9 @@ use sealops_formats::{Plaintext, base64};
 use sealops_providers::{ProviderErrorKind, RemoteKey, RemoteValue};
 use serde_json::value::RawValue;
 
-use super::{Failure, store};
-use crate::object::{ClusterReader, ObjectReader};
+use super::Failure;
+use super::store::{Freshness, Stores, find_store};
+use crate::object::ClusterReader;
 
 /// Longest key of a Secret.
 const MAX_KEY: usize = 253;
@@ -20,9 +21,10 @@ const MAX_KEY: usize = 253;
 pub(super) async fn fetch(
     external: &ExternalSecret,
     cluster: &dyn ClusterReader,
-    objects: &dyn ObjectReader,
+    stores: &dyn Stores,
+    now: i64,
 ) -> Result<BTreeMap<String, Plaintext>, Failure> {
-    let from = Source { external, cluster, objects };
+    let from = Source { external, cluster, stores, fresh: Freshness::of(external, now) };
     let mut values = BTreeMap::new();
     for (index, entry) in external.spec.data_from.iter().enumerate() {
         let place = format!("spec.dataFrom[{index}].extract");
@@ -50,24 +52,32 @@ pub(super) async fn fetch(
 struct Source<'a> {
     external: &'a ExternalSecret,
     cluster: &'a dyn ClusterReader,
-    objects: &'a dyn ObjectReader,
+    stores: &'a dyn Stores,
+    fresh: Freshness,
 }
 
 impl Source<'_> {
     async fn value(&self, remote: &RemoteRef, source: Option<&SourceRef>) -> Result<Plaintext, String> {
-        let connection = store::open(self.external, source, self.cluster, self.objects).await?;
-        let reader = connection.reader.ok_or("the store cannot be read from")?;
+        if source.is_some_and(|source| source.generator_ref.is_some()) {
+            return Err("generators are not supported by this version of sealops yet".to_owned());
+        }
+        let named = source.and_then(|source| source.store_ref.as_ref());
+        let named = named.or(self.external.spec.secret_store_ref.as_ref()).cloned().unwrap_or_default();
+        let namespace = self.external.metadata.namespace.as_deref().unwrap_or_default();
+        let store = find_store(self.stores.rules(), &named, namespace, self.cluster).await;
+        let store = store.map_err(|problem| problem.to_string())?;
+        let handle = self.stores.open(&store, namespace, self.cluster).await.map_err(|e| e.to_string())?;
         let version = remote.version.clone().filter(|version| !version.is_empty());
-        let found =
-            reader.get(&RemoteKey { key: remote.key.clone(), version }).await.map_err(|error| match error
-                .kind
-            {
-                ProviderErrorKind::NotFound => "Secret does not exist".to_owned(),
-                _ => error.to_string(),
-            })?;
-        let RemoteValue::Bytes(value) = found.value else {
+        let key = RemoteKey { key: remote.key.clone(), version };
+        let found = handle.get(&key, remote.property.as_deref(), self.fresh).await;
+        let found = found.map_err(|error| match error.kind {
+            ProviderErrorKind::NotFound => "Secret does not exist".to_owned(),
+            _ => error.to_string(),
+        })?;
+        let RemoteValue::Bytes(value) = &found.value else {
             return Err("this provider is not supported by this version of sealops yet".to_owned());
         };
+        let value = value.duplicate();
         match remote.property.as_deref().filter(|property| !property.is_empty()) {
             Some(property) => property_of(&value, property),
             None => Ok(value),

@@ -3,19 +3,43 @@
 //! Here today: the stores of the fake provider, `data` and `dataFrom.extract`, templates, creation policy Owner, deletion
 //! policy Retain, refresh by interval. Everything else is refused with a condition that names the field.
 
+#[cfg(feature = "cluster")]
+mod batches;
+#[cfg(feature = "cluster")]
+mod breaker;
+#[cfg(feature = "cluster")]
+mod connections;
+pub mod children;
+mod credentials;
 mod data;
 mod failure;
+mod generators;
 mod hash;
+#[cfg(feature = "cluster")]
+mod reads;
+pub mod push;
 mod refresh;
 mod report;
+mod selector;
 mod store;
 mod target;
 mod template;
 
+#[cfg(feature = "cluster")]
+pub use breaker::Open;
+#[cfg(feature = "cluster")]
+pub use connections::{CheckError, Checked, Connections, Observer};
+pub use credentials::{Referenced, StoreEnvironment, Used};
 pub use failure::Failure;
-pub use hash::{data_hash, object_version, owner_hash};
+pub use generators::{Generated, GeneratorProblem, Generators, ObjectGenerators};
+pub use hash::{data_hash, object_version, owner_hash, version_of};
 pub use refresh::{Due, due, go_duration};
 pub use report::{Report, report};
+pub use selector::matches as labels_match;
+pub use store::{
+    DirectStores, Freshness, StoreHandle, StoreKey, StoreObject, StoreProblem, StoreRules, Stores,
+    connect_once, find_store, is_ours,
+};
 pub use target::{DATA_HASH, FINALIZER, MANAGED, field_manager};
 
 use sealops_crds::ExternalSecret;
@@ -66,6 +90,7 @@ pub enum Fetched {
 pub async fn reconcile(
     external: &ExternalSecret,
     reader: &dyn ClusterReader,
+    stores: &dyn Stores,
     now: i64,
     templates: TemplateOptions,
 ) -> Result<Decision, Failure> {
@@ -78,7 +103,7 @@ pub async fn reconcile(
         let outcome = Outcome { again: due.wait(), ..Outcome::nothing() };
         return Ok(Decision { outcome, fetched: Fetched::NotDue });
     }
-    let values = data::fetch(external, reader, objects.as_ref()).await?;
+    let values = data::fetch(external, reader, stores, now).await?;
     let again = refresh::interval(external)?;
     if values.is_empty() {
         return Ok(Decision { outcome: Outcome { again, ..Outcome::nothing() }, fetched: Fetched::Empty });

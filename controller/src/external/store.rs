@@ -1,139 +1,442 @@
-//! Which store an entry reads from.
+//! Stores as reconcilers use them: found by the rules, opened by whoever keeps connections.
+//!
+//! ```text
+//!   StoreRef ──find──► StoreObject ──Stores::open──► StoreHandle { get, metadata, find, writer }
+//!             class, conditions,      │
+//!             ready                   ├─ DirectStores: a connection each time; offline
+//!                                     └─ cluster: one login for all users, shared reads, a breaker (connections.rs)
+//! ```
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use sealops_crds::external_secret::{SourceRef, StoreKind, StoreRef};
-use sealops_crds::secret_store::SecretStoreSpec;
-use sealops_crds::{ExternalSecret, SecretStore};
+use sealops_crds::external_secret::{StoreKind, StoreRef};
+use sealops_crds::secret_store::{SecretStoreSpec, StoreCondition};
+use sealops_crds::{ClusterSecretStore, ExternalSecret, Metadata, SecretStore, SecretStoreStatus};
+use sealops_crypto::sops::GoRegex;
 use sealops_formats::Plaintext;
 use sealops_providers::{
-    BoxFuture, ConnectContext, CredentialSource, ProviderErrorKind, Selector, StoreConnection, StoreIdentity,
-    TokenRequest, connect,
+    BoxFuture, ConnectContext, Dialect, Find, ProviderError, ProviderErrorKind, RemoteKey, RemoteSecret,
+    SecretsWriter, StoreConnection, StoreIdentity, connect,
 };
 
-use crate::object::{ClusterReader, ObjectReader};
+use super::credentials::{Credentials, StoreEnvironment, Used};
+use super::refresh::{Due, due, interval};
+use super::selector;
+use crate::object::{ClusterReader, ReadError};
 
-/// Opens the store of an entry.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
+/// Which stores this process uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreRules {
+    /// Its class: stores of another class are left alone.
+    pub class: String,
+    /// Whether stores that are not ready are left alone, and their users fail without a call.
+    pub flood_gate: bool,
+    /// Whether ClusterSecretStores are used.
+    pub cluster_stores: bool,
+}
+
+impl Default for StoreRules {
+    fn default() -> Self {
+        Self { class: "default".to_owned(), flood_gate: true, cluster_stores: true }
+    }
+}
+
+/// Names a store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StoreKey {
+    /// Namespace of a SecretStore; `None` for a ClusterSecretStore.
+    pub namespace: Option<String>,
+    /// Name.
+    pub name: String,
+}
+
+impl StoreKey {
+    /// Returns the kind.
+    pub fn kind(&self) -> &'static str {
+        if self.namespace.is_some() { SecretStore::KIND } else { ClusterSecretStore::KIND }
+    }
+}
+
+/// A store of either kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoreObject {
+    /// Which one.
+    pub key: StoreKey,
+    /// Tells it from a successor of the same name.
+    pub uid: String,
+    /// Counts the changes of its spec.
+    pub generation: i64,
+    /// Its settings.
+    pub spec: SecretStoreSpec,
+    /// What its status says about `Ready`; `None` where it says nothing.
+    pub ready: Option<bool>,
+}
+
+impl StoreObject {
+    fn new(
+        key: StoreKey,
+        metadata: &Metadata,
+        spec: SecretStoreSpec,
+        status: Option<&SecretStoreStatus>,
+    ) -> Self {
+        let conditions = status.into_iter().flat_map(|status| &status.conditions);
+        let ready = conditions.into_iter().find(|condition| condition.type_ == "Ready");
+        Self {
+            key,
+            uid: metadata.uid.clone().unwrap_or_default(),
+            generation: metadata.generation.unwrap_or_default(),
+            spec,
+            ready: ready.map(|ready| ready.status == "True"),
+        }
+    }
+}
+
+impl From<SecretStore> for StoreObject {
+    fn from(store: SecretStore) -> Self {
+        let name = store.metadata.name.clone().unwrap_or_default();
+        let namespace = Some(store.metadata.namespace.clone().unwrap_or_default());
+        Self::new(StoreKey { namespace, name }, &store.metadata, store.spec, store.status.as_ref())
+    }
+}
+
+impl From<ClusterSecretStore> for StoreObject {
+    fn from(store: ClusterSecretStore) -> Self {
+        let name = store.metadata.name.clone().unwrap_or_default();
+        Self::new(StoreKey { namespace: None, name }, &store.metadata, store.spec, store.status.as_ref())
+    }
+}
+
+/// Why a store cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreProblem {
+    /// It is for a controller of another class: nothing is to be said about its users.
+    #[error("the store is for the controller class {0:?}")]
+    ForeignClass(String),
+    /// This process uses no ClusterSecretStores: nothing is to be said about its users.
+    #[error("this controller uses no ClusterSecretStores")]
+    ClusterStoresOff,
+    /// There is none of that name.
+    #[error("could not get {kind} \"{name}\", {kind}.external-secrets.io \"{name}\" not found")]
+    Missing {
+        /// Kind.
+        kind: &'static str,
+        /// Name.
+        name: String,
+    },
+    /// The kind is none of a store.
+    #[error("the store kind {0:?} is not known")]
+    UnknownKind(String),
+    /// Its conditions do not admit the namespace.
+    #[error(
+        "using cluster store \"{store}\" is not allowed from namespace \"{namespace}\": denied by spec.condition"
+    )]
+    Denied {
+        /// Name of the store.
+        store: String,
+        /// Namespace of the user.
+        namespace: String,
+    },
+    /// Its conditions make no sense.
+    #[error("{0}")]
+    BadCondition(String),
+    /// It is known not to work.
+    #[error("{kind} \"{name}\" is not ready")]
+    NotReady {
+        /// Kind.
+        kind: &'static str,
+        /// Name.
+        name: String,
+    },
+    /// It could not be read.
+    #[error("{0}")]
+    Read(#[from] ReadError),
+}
+
+impl StoreProblem {
+    /// Returns whether the user of the store is none of this process's business.
+    pub fn is_foreign(&self) -> bool {
+        matches!(self, Self::ForeignClass(_) | Self::ClusterStoresOff)
+    }
+}
+
+/// Finds the store that an object in `user_namespace` names, by every rule that does not need the store itself.
 ///
 /// # Errors
-/// Returns the reason in words, without values.
-pub(super) async fn open(
-    external: &ExternalSecret,
-    source: Option<&SourceRef>,
-    cluster: &dyn ClusterReader,
-    objects: &dyn ObjectReader,
-) -> Result<StoreConnection, String> {
-    if source.is_some_and(|source| source.generator_ref.is_some()) {
-        return Err("generators are not supported by this version of sealops yet".to_owned());
-    }
-    let reference =
-        source.and_then(|source| source.store_ref.as_ref()).or(external.spec.secret_store_ref.as_ref());
-    let reference = reference.ok_or("no store is named")?;
-    let spec = read(external, reference, cluster, objects).await?;
-    if spec.controller.as_deref().is_some_and(|class| !class.is_empty()) {
-        return Err(
-            "the store names a controller class, which is not supported by this version of sealops yet"
-                .to_owned(),
-        );
-    }
-    let store = identity(external, reference);
-    let context = ConnectContext { store: &store, credentials: &NoCredentials, network: false };
-    connect(&spec, &context).await.map_err(|error| error.to_string())
-}
-
-fn identity(external: &ExternalSecret, reference: &StoreRef) -> StoreIdentity {
-    let user_namespace = external.metadata.namespace.clone().unwrap_or_default();
-    let is_cluster = matches!(reference.kind, Some(StoreKind::ClusterSecretStore));
-    StoreIdentity {
-        namespace: (!is_cluster).then(|| user_namespace.clone()),
-        name: reference.name.clone().unwrap_or_default(),
-        user_namespace,
-    }
-}
-
-/// Nothing is given out: no provider that needs credentials is connected yet.
-struct NoCredentials;
-
-fn none<'a, T: Send + 'a>() -> BoxFuture<'a, Result<T, ProviderErrorKind>> {
-    Box::pin(async { Err(ProviderErrorKind::Forbidden("no credentials are given out here".to_owned())) })
-}
-
-impl CredentialSource for NoCredentials {
-    fn secret<'a>(&'a self, _: &'a Selector) -> BoxFuture<'a, Result<Plaintext, ProviderErrorKind>> {
-        none()
-    }
-
-    fn secret_entries<'a>(
-        &'a self,
-        _: &'a Selector,
-        _: Option<(&'a str, &'a str)>,
-    ) -> BoxFuture<'a, Result<BTreeMap<String, Plaintext>, ProviderErrorKind>> {
-        none()
-    }
-
-    fn config_map<'a>(&'a self, _: &'a Selector) -> BoxFuture<'a, Result<Plaintext, ProviderErrorKind>> {
-        none()
-    }
-
-    fn token<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<Plaintext, ProviderErrorKind>> {
-        none()
-    }
-
-    fn service_account_annotations<'a>(
-        &'a self,
-        _: &'a str,
-        _: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<BTreeMap<String, String>, ProviderErrorKind>> {
-        none()
-    }
-}
-
-async fn read(
-    external: &ExternalSecret,
+/// Returns why it cannot be used.
+pub async fn find_store(
+    rules: &StoreRules,
     reference: &StoreRef,
+    user_namespace: &str,
     cluster: &dyn ClusterReader,
-    objects: &dyn ObjectReader,
-) -> Result<SecretStoreSpec, String> {
+) -> Result<StoreObject, StoreProblem> {
     let name = reference.name.as_deref().unwrap_or_default();
-    let missing = |kind: &str| format!("could not get {kind} \"{name}\", it does not exist");
-    match reference.kind.as_ref() {
+    let store = match reference.kind.as_ref() {
         None | Some(StoreKind::SecretStore) => {
-            let store = objects.secret_store(name).await.map_err(|error| error.to_string())?;
-            Ok(store.ok_or_else(|| missing(SecretStore::KIND))?.spec)
+            cluster.in_namespace(user_namespace).secret_store(name).await?.map(StoreObject::from)
+        }
+        Some(StoreKind::ClusterSecretStore) if !rules.cluster_stores => {
+            return Err(StoreProblem::ClusterStoresOff);
         }
         Some(StoreKind::ClusterSecretStore) => {
-            let store = cluster.cluster_secret_store(name).await.map_err(|error| error.to_string())?;
-            let spec = store.ok_or_else(|| missing("ClusterSecretStore"))?.spec;
-            if !spec.conditions.is_empty() && !allowed(external, &spec, cluster).await? {
-                let namespace = external.metadata.namespace.as_deref().unwrap_or_default();
-                return Err(format!(
-                    "using cluster store \"{name}\" is not allowed from namespace \"{namespace}\": denied by spec.condition"
-                ));
-            }
-            Ok(spec)
+            cluster.cluster_secret_store(name).await?.map(StoreObject::from)
         }
-        Some(StoreKind::Other(kind)) => Err(format!("the store kind {kind:?} is not known")),
+        Some(StoreKind::Other(kind)) => return Err(StoreProblem::UnknownKind(kind.clone())),
+    };
+    let is_cluster = matches!(reference.kind, Some(StoreKind::ClusterSecretStore));
+    let kind = if is_cluster { ClusterSecretStore::KIND } else { SecretStore::KIND };
+    let store = store.ok_or_else(|| StoreProblem::Missing { kind, name: name.to_owned() })?;
+    if !is_ours(rules, &store.spec) {
+        return Err(StoreProblem::ForeignClass(store.spec.controller.unwrap_or_default()));
+    }
+    if is_cluster && !admits(&store.spec.conditions, user_namespace, cluster).await? {
+        let namespace = user_namespace.to_owned();
+        return Err(StoreProblem::Denied { store: name.to_owned(), namespace });
+    }
+    if rules.flood_gate && store.ready == Some(false) {
+        return Err(StoreProblem::NotReady { kind, name: name.to_owned() });
+    }
+    Ok(store)
+}
+
+/// Returns whether a store is for this process: it names no class, or this one.
+pub fn is_ours(rules: &StoreRules, spec: &SecretStoreSpec) -> bool {
+    spec.controller.as_deref().is_none_or(|class| class.is_empty() || class == rules.class)
+}
+
+/// Judges the conditions of a cluster store: one of them has to match, unless there are none.
+async fn admits(
+    conditions: &[StoreCondition],
+    namespace: &str,
+    cluster: &dyn ClusterReader,
+) -> Result<bool, StoreProblem> {
+    if conditions.is_empty() {
+        return Ok(true);
+    }
+    let mut labels = cluster.namespace_labels(namespace).await?.unwrap_or_default();
+    labels.insert(NAMESPACE_NAME.to_owned(), namespace.to_owned());
+    for condition in conditions {
+        if matches_condition(condition, namespace, &labels).map_err(StoreProblem::BadCondition)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Expressions match anywhere in the name, as upstream's: `prod` admits `nonprod`.
+fn matches_condition(
+    condition: &StoreCondition,
+    namespace: &str,
+    labels: &BTreeMap<String, String>,
+) -> Result<bool, String> {
+    if let Some(selector) = &condition.namespace_selector
+        && selector::matches(selector, labels)?
+    {
+        return Ok(true);
+    }
+    if condition.namespaces.iter().any(|name| name == namespace) {
+        return Ok(true);
+    }
+    for pattern in &condition.namespace_regexes {
+        let regex =
+            GoRegex::new(pattern).map_err(|error| format!("failed to compile regex {pattern}: {error}"))?;
+        if regex.is_match(namespace.as_bytes()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// How old a value may be that was fetched for another object, or for an earlier attempt of the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freshness {
+    /// Longest age. Zero asks the store: only a read that begins later counts.
+    pub max_age: Duration,
+}
+
+/// Share of a user's interval for which a value is good: less than all of it, so that nobody refreshes from its own
+/// last read.
+const SHARE: f64 = 0.9;
+/// Longest age for an object that never fetched, or that has no interval.
+const FIRST_MAX_AGE: Duration = Duration::from_secs(60);
+
+impl Freshness {
+    /// Asks the store.
+    pub const NOW: Self = Self { max_age: Duration::ZERO };
+
+    /// Returns what an object may be given at `now`, in seconds since 1970. A changed object (its spec, a label, an
+    /// annotation such as `force-sync`) asks the store; one that only repairs its target or is due by its interval
+    /// shares reads.
+    pub fn of(external: &ExternalSecret, now: i64) -> Self {
+        let status = external.status.as_ref();
+        let synced = status.and_then(|status| status.synced_resource_version.as_deref());
+        let synced = synced.filter(|version| !version.is_empty());
+        if synced.is_some_and(|version| version != super::object_version(external)) {
+            return Self::NOW;
+        }
+        let interval = interval(external).ok().flatten();
+        let share = interval.map_or(FIRST_MAX_AGE, |interval| interval.mul_f64(SHARE));
+        let is_first = synced.is_none() || matches!(due(external, now), Ok(Due::OnChange));
+        Self { max_age: if is_first { share.min(FIRST_MAX_AGE) } else { share } }
     }
 }
 
-/// Judges the conditions of a cluster store: one of them has to match. Selectors and regular expressions are not
-/// evaluated yet and count as no match, which denies.
-async fn allowed(
-    external: &ExternalSecret,
-    spec: &SecretStoreSpec,
+/// An open store. Reads may be shared with other users of the store.
+pub trait StoreHandle: Send + Sync {
+    /// Returns how upstream looks into values of this provider; `None` where the store cannot be read.
+    fn dialect(&self) -> Option<Dialect>;
+
+    /// Returns one value. The property is passed on where the provider asks for it, else it is the caller's to apply.
+    fn get<'a>(
+        &'a self,
+        remote: &'a RemoteKey,
+        property: Option<&'a str>,
+        fresh: Freshness,
+    ) -> BoxFuture<'a, Result<Arc<RemoteSecret>, ProviderError>>;
+
+    /// Returns what the store knows about a value, as JSON.
+    fn metadata<'a>(
+        &'a self,
+        remote: &'a RemoteKey,
+        fresh: Freshness,
+    ) -> BoxFuture<'a, Result<Arc<Plaintext>, ProviderError>>;
+
+    /// Returns every value that matches, by its name.
+    fn find<'a>(
+        &'a self,
+        find: &'a Find,
+        fresh: Freshness,
+    ) -> BoxFuture<'a, Result<Arc<BTreeMap<String, RemoteSecret>>, ProviderError>>;
+
+    /// Returns what writes; `None` where the store cannot be written.
+    fn writer(&self) -> Option<&dyn SecretsWriter>;
+}
+
+/// Opens stores.
+pub trait Stores: Send + Sync {
+    /// Returns which stores are used.
+    fn rules(&self) -> &StoreRules;
+
+    /// Opens a store for a user in a namespace.
+    fn open<'a>(
+        &'a self,
+        store: &'a StoreObject,
+        user_namespace: &'a str,
+        cluster: &'a dyn ClusterReader,
+    ) -> BoxFuture<'a, Result<Arc<dyn StoreHandle>, ProviderError>>;
+}
+
+/// Opens a connection, and returns what it was given.
+///
+/// # Errors
+/// Returns the provider's reason, beside what was asked for until then.
+pub async fn connect_once(
+    store: &StoreObject,
+    user_namespace: &str,
     cluster: &dyn ClusterReader,
-) -> Result<bool, String> {
-    let namespace = external.metadata.namespace.as_deref().unwrap_or_default();
-    let labels =
-        cluster.namespace_labels(namespace).await.map_err(|error| error.to_string())?.unwrap_or_default();
-    Ok(spec.conditions.iter().any(|condition| {
-        let by_name = condition.namespaces.iter().any(|name| name == namespace);
-        let by_labels = condition.namespace_selector.as_ref().is_some_and(|selector| {
-            let wanted = selector.match_labels.clone().unwrap_or_default();
-            selector.match_expressions.is_empty()
-                && !wanted.is_empty()
-                && wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
-        });
-        by_name || by_labels
-    }))
+    environment: &StoreEnvironment,
+) -> (Result<StoreConnection, ProviderError>, Used) {
+    let identity = StoreIdentity {
+        namespace: store.key.namespace.clone(),
+        name: store.key.name.clone(),
+        user_namespace: user_namespace.to_owned(),
+    };
+    let credentials = Credentials::new(&identity, cluster, environment);
+    let context =
+        ConnectContext { store: &identity, credentials: &credentials, network: environment.network };
+    let connection = connect(&store.spec, &context).await;
+    let used = credentials.used();
+    (connection, used)
+}
+
+/// Opens a connection for each use: for a folder, where nothing lasts.
+#[derive(Default)]
+pub struct DirectStores {
+    rules: StoreRules,
+    environment: StoreEnvironment,
+}
+
+impl DirectStores {
+    /// Makes it.
+    pub fn new(rules: StoreRules, environment: StoreEnvironment) -> Self {
+        Self { rules, environment }
+    }
+}
+
+impl Stores for DirectStores {
+    fn rules(&self) -> &StoreRules {
+        &self.rules
+    }
+
+    fn open<'a>(
+        &'a self,
+        store: &'a StoreObject,
+        user_namespace: &'a str,
+        cluster: &'a dyn ClusterReader,
+    ) -> BoxFuture<'a, Result<Arc<dyn StoreHandle>, ProviderError>> {
+        Box::pin(async move {
+            let (connection, _) = connect_once(store, user_namespace, cluster, &self.environment).await;
+            let provider = store.spec.provider.as_ref().map_or("unknown", |provider| provider.name());
+            let handle = Direct { connection: connection?, provider: provider.to_owned() };
+            Ok(Arc::new(handle) as Arc<dyn StoreHandle>)
+        })
+    }
+}
+
+struct Direct {
+    connection: StoreConnection,
+    provider: String,
+}
+
+impl Direct {
+    fn reader(
+        &self,
+        operation: &'static str,
+    ) -> Result<&dyn sealops_providers::SecretsReader, ProviderError> {
+        self.connection.reader.as_deref().ok_or_else(|| ProviderError {
+            backend: self.provider.clone(),
+            operation,
+            target: "the store".to_owned(),
+            kind: ProviderErrorKind::Unsupported("reading"),
+        })
+    }
+}
+
+impl StoreHandle for Direct {
+    fn dialect(&self) -> Option<Dialect> {
+        self.connection.reader.as_ref().map(|reader| reader.dialect())
+    }
+
+    fn get<'a>(
+        &'a self,
+        remote: &'a RemoteKey,
+        property: Option<&'a str>,
+        _: Freshness,
+    ) -> BoxFuture<'a, Result<Arc<RemoteSecret>, ProviderError>> {
+        Box::pin(async move { Ok(Arc::new(self.reader("get")?.get_property(remote, property).await?)) })
+    }
+
+    fn metadata<'a>(
+        &'a self,
+        remote: &'a RemoteKey,
+        _: Freshness,
+    ) -> BoxFuture<'a, Result<Arc<Plaintext>, ProviderError>> {
+        Box::pin(async move { Ok(Arc::new(self.reader("metadata")?.metadata(remote).await?)) })
+    }
+
+    fn find<'a>(
+        &'a self,
+        find: &'a Find,
+        _: Freshness,
+    ) -> BoxFuture<'a, Result<Arc<BTreeMap<String, RemoteSecret>>, ProviderError>> {
+        Box::pin(async move { Ok(Arc::new(self.reader("find")?.find(find).await?)) })
+    }
+
+    fn writer(&self) -> Option<&dyn SecretsWriter> {
+        self.connection.writer.as_deref()
+    }
 }

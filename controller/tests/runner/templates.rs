@@ -310,16 +310,18 @@ impl Run {
     fn reconcile_one(&mut self, name: &str) -> bool {
         let object: ExternalSecret = self.world.find("ExternalSecret", name).unwrap();
         let templates = TemplateOptions { allow_random_functions: true };
-        let result = pollster::block_on(external::reconcile(&object, &self.world, self.now, templates))
-            .and_then(|decision| {
-                let change = decision.outcome.changes.into_iter().next();
-                if let Some(change) = &change {
-                    self.world
-                        .commit(change, &field_manager(name))
-                        .map_err(|error| Failure::commit(&error))?;
-                }
-                Ok((decision.fetched, change))
-            });
+        let stores = external::DirectStores::default();
+        let result =
+            pollster::block_on(external::reconcile(&object, &self.world, &stores, self.now, templates))
+                .and_then(|decision| {
+                    let change = decision.outcome.changes.into_iter().next();
+                    if let Some(change) = &change {
+                        self.world
+                            .commit(change, &field_manager(name))
+                            .map_err(|error| Failure::commit(&error))?;
+                    }
+                    Ok((decision.fetched, change))
+                });
         let now = jiff::Timestamp::from_second(self.now).unwrap().to_string();
         let report = match &result {
             Ok((fetched, change)) => external::report(&object, Ok((*fetched, change.as_ref())), &now),

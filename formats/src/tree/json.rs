@@ -368,7 +368,7 @@ pub(super) fn write_scalar(out: &mut Plaintext, scalar: &Scalar) -> Result<(), E
 }
 
 /// Writes a text in quotes; `<`, `>`, `&` and two separators are escaped, bytes that are no text replaced.
-pub(crate) fn quoted(out: &mut Plaintext, text: &[u8]) {
+pub fn quoted(out: &mut Plaintext, text: &[u8]) {
     out.push(b"\"");
     let (mut start, mut at) = (0, 0);
     while at < text.len() {

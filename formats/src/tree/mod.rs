@@ -31,7 +31,7 @@ pub use path::TreePath;
 pub use scalar::{NotEncryptable, PlainBytes, Scalar, WrongPlainBytes};
 pub use time::Time;
 
-pub(crate) use json::quoted as json_quoted;
+pub use json::quoted as json_quoted;
 pub(crate) use yaml::double_quoted as yaml_double_quoted;
 
 use crate::Plaintext;
