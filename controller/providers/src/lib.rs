@@ -11,6 +11,8 @@
 
 #[cfg(feature = "http")]
 mod authorities;
+#[cfg(feature = "aws")]
+pub mod aws;
 mod duration;
 #[cfg(feature = "http")]
 pub mod egress;
