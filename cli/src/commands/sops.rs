@@ -7,6 +7,7 @@ pub(super) mod exec;
 pub(super) mod files;
 pub(super) mod groups;
 pub(super) mod keyservice;
+pub(super) mod publish;
 pub(super) mod rotate;
 pub(super) mod set;
 pub(super) mod updatekeys;

@@ -354,6 +354,13 @@ pub async fn connect(
             target: "the store".to_owned(),
             kind: ProviderErrorKind::NotBuilt,
         }),
+        // Theirs to open: branch t-stores.
+        Some(Provider::Kubernetes(_) | Provider::Webhook(_)) => Err(ProviderError {
+            backend: "this".to_owned(),
+            operation: "open",
+            target: "the store".to_owned(),
+            kind: ProviderErrorKind::NotBuilt,
+        }),
         None => Err(ProviderError {
             backend: "unknown".to_owned(),
             operation: "open",

@@ -28,14 +28,18 @@ pub(super) fn service(kind: KeyKind) -> Option<Arc<dyn KeyService>> {
 /// AWS KMS as the variables of the process say. The authorities of `AWS_CA_BUNDLE` replace the system's; a file that
 /// cannot be read is no authority at all.
 fn kms() -> Arc<dyn KeyService> {
+    let system = rustix::system::uname();
+    Arc::new(Kms::new(aws_http(), session_name(&system.nodename().to_string_lossy())))
+}
+
+/// Returns the client for AWS.
+pub(super) fn aws_http() -> HttpClient {
     let bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty());
     let roots = bundle.map(|path| {
         let text = crate::files::read(path.as_ref(), MAX_AUTHORITIES_BYTES);
         text.map(|text| text.expose().to_vec()).unwrap_or_default()
     });
-    let http = HttpClient::new(TlsSettings { roots, ..TlsSettings::default() });
-    let system = rustix::system::uname();
-    Arc::new(Kms::new(http, session_name(&system.nodename().to_string_lossy())))
+    HttpClient::new(TlsSettings { roots, ..TlsSettings::default() })
 }
 
 /// Returns the client of a key service: `tcp://HOST:PORT` or `unix:///PATH`. It is called where the runtime is entered.

@@ -19,6 +19,7 @@ mod client;
 #[cfg(feature = "local-keys")]
 mod environment;
 mod json;
+mod publish;
 mod transit;
 
 pub use auth::{Login, Session};
@@ -26,6 +27,7 @@ pub use client::{Client, Settings};
 #[cfg(feature = "local-keys")]
 pub use environment::EnvironmentServers;
 pub(crate) use json::Json;
+pub use publish::{Published, publish};
 pub use transit::{ALLOWLIST, Allowlist, Servers, Transit};
 
 /// Name in errors: that of the property in the CRD.
