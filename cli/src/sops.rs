@@ -14,6 +14,7 @@ pub(crate) mod edit;
 pub(crate) mod editor;
 pub(crate) mod encrypt;
 pub(crate) mod exec;
+pub(crate) mod explain;
 pub(crate) mod groups;
 #[cfg(feature = "clouds")]
 pub(crate) mod key_server;
@@ -26,6 +27,7 @@ pub(crate) mod network_keys;
 pub(crate) mod network_keys;
 pub(crate) mod open;
 pub(crate) mod output;
+pub(crate) mod policy;
 pub(crate) mod publish;
 pub(crate) mod rotate;
 pub(crate) mod session;

@@ -16,7 +16,9 @@ use std::sync::{Arc, OnceLock};
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
-use sealops_crypto::sops::{Attempt, DataKeyRecovery, KeyKind, KeyPart, KeyPosition, MasterKey, WrapTask};
+use sealops_crypto::sops::{
+    Attempt, DataKeyRecovery, KeyKind, KeyPart, KeyPolicy, KeyPosition, MasterKey, WrapTask,
+};
 use sealops_providers::KeyService;
 use sealops_providers::http::HttpClient;
 use tokio::runtime::{Builder, Runtime};
@@ -26,6 +28,8 @@ use unwrapped::Unwrapped;
 
 /// Threads of the runtime: they wait, they do not compute.
 const THREADS: usize = 2;
+/// Why a key that is allowed was not asked.
+const NOT_ASKED: &str = "not asked, because another key is not allowed";
 
 /// Everyone on a network who can be asked. Nothing is started before a key of theirs is wanted.
 pub(crate) struct NetworkKeys {
@@ -33,7 +37,19 @@ pub(crate) struct NetworkKeys {
     own: bool,
     /// Addresses of key services, in the order in which they are asked.
     remotes: Vec<String>,
+    policy: KeyPolicy,
     started: OnceLock<Result<Started, String>>,
+}
+
+/// What became of a part that was to be wrapped.
+type Wrapped = (KeyPosition, Result<String, Vec<String>>);
+
+fn failed(tasks: Vec<(WrapTask<'_>, Vec<String>)>, why: impl Fn(&MasterKey) -> String) -> Vec<Wrapped> {
+    let failed = tasks.into_iter().map(|(task, mut reasons)| {
+        reasons.push(why(task.key));
+        (task.position, Err(reasons))
+    });
+    failed.collect()
 }
 
 struct Started {
@@ -46,7 +62,12 @@ struct Started {
 impl NetworkKeys {
     /// Takes whether backends are asked directly, and key services by their addresses.
     pub(crate) fn new(own: bool, remotes: Vec<String>) -> Self {
-        Self { own, remotes, started: OnceLock::new() }
+        Self { own, remotes, policy: KeyPolicy::open(), started: OnceLock::new() }
+    }
+
+    /// Sets which keys may be asked.
+    pub(crate) fn with_policy(self, policy: KeyPolicy) -> Self {
+        Self { policy, ..self }
     }
 
     /// Returns whether anyone on the network is to be asked for a key.
@@ -60,39 +81,52 @@ impl NetworkKeys {
         recovery: &mut DataKeyRecovery<'_>,
         attempts: Vec<(Attempt<'_>, Vec<String>)>,
     ) {
+        let mut allowed = Vec::new();
+        for (attempt, mut reasons) in attempts {
+            match self.allowed(attempt.key) {
+                Ok(()) => allowed.push((attempt, reasons)),
+                Err(reason) => {
+                    reasons.push(reason);
+                    recovery.failed(attempt.position, reasons);
+                }
+            }
+        }
+        if allowed.is_empty() {
+            return;
+        }
         let started = match self.started() {
             Ok(started) => started,
             Err(reason) => {
-                for (attempt, mut reasons) in attempts {
+                for (attempt, mut reasons) in allowed {
                     reasons.push(reason.clone());
                     recovery.failed(attempt.position, reasons);
                 }
                 return;
             }
         };
-        threads::waiting(|| started.runtime.block_on(started.recover(recovery, attempts)));
+        threads::waiting(|| started.runtime.block_on(started.recover(recovery, allowed)));
     }
 
     /// Wraps all parts at once.
-    pub(crate) fn wrap(
-        &self,
-        tasks: Vec<(WrapTask<'_>, Vec<String>)>,
-    ) -> Vec<(KeyPosition, Result<String, Vec<String>>)> {
+    pub(crate) fn wrap(&self, tasks: Vec<(WrapTask<'_>, Vec<String>)>) -> Vec<Wrapped> {
+        // A data key is wrapped for all or for none, so nobody is asked in vain.
+        if tasks.iter().any(|(task, _)| self.policy.check(task.key).is_err()) {
+            let refused = |key: &MasterKey| self.allowed(key).err().unwrap_or_else(|| NOT_ASKED.to_owned());
+            return failed(tasks, refused);
+        }
         let started = match self.started() {
             Ok(started) => started,
-            Err(reason) => {
-                let failed = tasks.into_iter().map(|(task, mut reasons)| {
-                    reasons.push(reason.clone());
-                    (task.position, Err(reasons))
-                });
-                return failed.collect();
-            }
+            Err(reason) => return failed(tasks, |_| reason.clone()),
         };
         let asked = tasks.into_iter().map(async |(task, mut reasons)| {
             let wrapped = started.wrap(&task, &mut reasons).await;
             (task.position, wrapped.ok_or(reasons))
         });
         threads::waiting(|| started.runtime.block_on(join_all(asked)))
+    }
+
+    fn allowed(&self, key: &MasterKey) -> Result<(), String> {
+        self.policy.check(key).map_err(|refusal| refusal.to_string())
     }
 
     fn started(&self) -> Result<&Started, String> {
