@@ -50,6 +50,7 @@ enum Verb {
     ExecFile(sops::exec::FileArgs),
     #[command(name = "keyservice")]
     KeyService(sops::keyservice::Args),
+    Publish(sops::publish::Args),
     Verify(sops::verify::Args),
     Explain(sops::explain::Args),
     Seal(seal::Args),
@@ -89,6 +90,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
         Verb::ExecEnv(args) => sops::exec::env(&args),
         Verb::ExecFile(args) => sops::exec::file(&args),
         Verb::KeyService(args) => sops::keyservice::run(&args),
+        Verb::Publish(args) => sops::publish::run(&args),
         Verb::Verify(args) => sops::verify::run(&args),
         Verb::Explain(args) => sops::explain::run(&args),
         Verb::Seal(args) => seal::run(&args),

@@ -9,13 +9,17 @@ use crate::metadata::Metadata;
 use crate::resource::resource;
 use crate::tolerant::null_default;
 
+mod aws;
 mod kubernetes;
 mod provider;
 mod reference;
+mod vault;
 mod webhook;
+pub use aws::*;
 pub use kubernetes::*;
 pub use provider::*;
 pub use reference::*;
+pub use vault::*;
 pub use webhook::*;
 
 /// A place that holds secrets, for its namespace.

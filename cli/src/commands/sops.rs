@@ -8,6 +8,7 @@ pub(super) mod explain;
 pub(super) mod files;
 pub(super) mod groups;
 pub(super) mod keyservice;
+pub(super) mod publish;
 pub(super) mod rotate;
 pub(super) mod set;
 pub(super) mod updatekeys;

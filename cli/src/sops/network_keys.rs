@@ -20,6 +20,7 @@ use sealops_crypto::sops::{
     Attempt, DataKeyRecovery, KeyKind, KeyPart, KeyPolicy, KeyPosition, MasterKey, WrapTask,
 };
 use sealops_providers::KeyService;
+use sealops_providers::http::HttpClient;
 use tokio::runtime::{Builder, Runtime};
 
 use super::threads;
@@ -145,6 +146,11 @@ impl NetworkKeys {
         drop(entered);
         Ok(Started { own, remotes, unwrapped: Unwrapped::default(), runtime })
     }
+}
+
+/// Returns the client for AWS, with the authorities of `AWS_CA_BUNDLE`.
+pub(crate) fn aws_http() -> HttpClient {
+    registry::aws_http()
 }
 
 /// Returns who is asked for keys without a key service in between, by kind.

@@ -177,7 +177,7 @@ static COMMANDS: &[Command] = &[
     ),
     command(
         "publish",
-        "send a file to a destination of the configuration (not part of this version yet)",
+        "send a file, or a folder, to its destination by the configuration",
         "file",
         &[
             YES,
