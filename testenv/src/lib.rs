@@ -43,7 +43,7 @@ mod template_oracle;
 pub use audit::{AuditEntry, AuditLog, AuditMark};
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 pub use fault_proxy::{Call, Canned, Fault, FaultProxy, Turns};
-pub use http_probe::{HttpAnswer, http_get};
+pub use http_probe::{HttpAnswer, http_get, http_send};
 pub use moto::Moto;
 pub use openbao::OpenBao;
 pub use parts::Parts;

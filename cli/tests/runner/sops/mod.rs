@@ -3,9 +3,11 @@
 mod bad_input;
 mod canary;
 mod differential;
+mod faults;
 mod fixtures;
 mod key_service;
 mod kill_points;
+mod publish;
 mod table;
 mod verbs;
 mod world;
