@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use sealops_testenv::{Fault, FaultProxy, Moto, http_send};
+use sealops_testenv::{Fault, FaultProxy, Moto};
 use serde_json::Value;
 
 use crate::Context;
@@ -64,16 +64,8 @@ pub(crate) fn run(context: &Context, report: &mut Report) -> Result<()> {
 }
 
 fn new_key(moto: &Moto) -> Result<String> {
-    let headers = [
-        ("X-Amz-Target", "TrentService.CreateKey"),
-        ("Content-Type", "application/x-amz-json-1.1"),
-        (
-            "Authorization",
-            "AWS4-HMAC-SHA256 Credential=x/20260101/eu-west-1/kms/aws4_request, SignedHeaders=host, Signature=0",
-        ),
-    ];
-    let answer = http_send(moto.address(), "POST", "/", &headers, "{}")?;
-    let key: Value = serde_json::from_str(&answer.body).context("moto made no key")?;
+    let answer = moto.call("kms", "eu-west-1", "TrentService.CreateKey", "{}")?;
+    let key: Value = serde_json::from_str(&answer).context("moto made no key")?;
     key["KeyMetadata"]["Arn"].as_str().map(str::to_owned).context("moto's key has no ARN")
 }
 

@@ -19,28 +19,39 @@ pub struct HttpAnswer {
 /// # Errors
 /// If nothing listens, or the answer is not HTTP.
 pub fn http_get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<HttpAnswer> {
-    http_send(address, "GET", path, headers, "")
+    http_call_within(Duration::from_secs(5), address, "GET", path, headers, &[])
 }
 
-/// As [`http_get`], with any method and a body; for a server's own tests and for what has to be there before a test.
+/// As [`http_get`], for any method and with a body; gives up after a minute of silence.
 ///
 /// # Errors
 /// As [`http_get`].
-pub fn http_send(
+pub fn http_call(
     address: SocketAddr,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
-    body: &str,
+    body: &[u8],
 ) -> Result<HttpAnswer> {
-    let silence = Duration::from_secs(5);
+    http_call_within(Duration::from_secs(60), address, method, path, headers, body)
+}
+
+fn http_call_within(
+    silence: Duration,
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<HttpAnswer> {
     let mut stream =
         TcpStream::connect_timeout(&address, silence).with_context(|| format!("connect to {address}"))?;
     stream.set_read_timeout(Some(silence))?;
     stream.set_write_timeout(Some(silence))?;
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let length = if method == "GET" { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\n{headers}{length}\r\n{body}")?;
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\n{length}{headers}\r\n")?;
+    stream.write_all(body)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).with_context(|| format!("read the answer to {method} {path}"))?;
     let answer = String::from_utf8_lossy(&answer);

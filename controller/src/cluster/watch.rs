@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Debug;
 
 use futures::stream::{BoxStream, SelectAll, StreamExt};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::core::PartialObjectMeta;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -71,6 +71,22 @@ pub fn secrets(
     let config = config(labels);
     let streams = apis.into_iter().map(|api| watcher(api, config.clone()).boxed()).collect();
     merge(streams, "Secret", |object: PartialObjectMeta<Secret>| convert(&object.metadata))
+}
+
+/// Watches the metadata of a kind of custom resource in all namespaces.
+pub fn metadata_of<T: CustomResource>(client: &Client) -> BoxStream<'static, Seen<Metadata>> {
+    let resource =
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(T::GROUP, T::VERSION, T::KIND), T::PLURAL);
+    let api = Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &resource);
+    let streams = vec![watcher(api, config(None)).boxed()];
+    merge(streams, T::KIND, |object: PartialObjectMeta<DynamicObject>| convert(&object.metadata))
+}
+
+/// Watches the metadata of namespaces; their keys have no namespace.
+pub fn namespaces(client: &Client) -> BoxStream<'static, Seen<Metadata>> {
+    let api: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
+    let streams = vec![watcher(api, config(None)).boxed()];
+    merge(streams, "Namespace", |object: PartialObjectMeta<Namespace>| convert(&object.metadata))
 }
 
 /// Small pages: a page is in memory three times while it is read.

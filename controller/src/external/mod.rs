@@ -3,10 +3,21 @@
 //! Here today: the stores of the fake provider, `data` and `dataFrom.extract`, templates, creation policy Owner, deletion
 //! policy Retain, refresh by interval. Everything else is refused with a condition that names the field.
 
+#[cfg(feature = "cluster")]
+mod batches;
+#[cfg(feature = "cluster")]
+mod breaker;
+#[cfg(feature = "cluster")]
+mod connections;
+pub mod children;
 mod credentials;
 mod data;
 mod failure;
+mod generators;
 mod hash;
+#[cfg(feature = "cluster")]
+mod reads;
+pub mod push;
 mod refresh;
 mod report;
 mod selector;
@@ -14,9 +25,14 @@ mod store;
 mod target;
 mod template;
 
+#[cfg(feature = "cluster")]
+pub use breaker::Open;
+#[cfg(feature = "cluster")]
+pub use connections::{CheckError, Checked, Connections, Observer};
 pub use credentials::{Referenced, StoreEnvironment, Used};
 pub use failure::Failure;
-pub use hash::{data_hash, object_version, owner_hash};
+pub use generators::{Generated, GeneratorProblem, Generators, ObjectGenerators};
+pub use hash::{data_hash, object_version, owner_hash, version_of};
 pub use refresh::{Due, due, go_duration};
 pub use report::{Report, report};
 pub use selector::matches as labels_match;

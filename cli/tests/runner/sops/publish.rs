@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use sealops_testenv::{Moto, OpenBao, http_get, http_send};
+use sealops_testenv::{Moto, OpenBao, http_call, http_get};
 
 use super::world::{AGE_A, AGE_C, Outcome, Side, World, finish, masked};
 
-const PLAIN: &[u8] = b"a: 1\nb: two\nc:\n    - x\n    - {y: true}\nd_unencrypted: open\nwhen: 2024-01-02\n";
+const PLAIN: &[u8] = b"a: 1\nb: two\nc:\n    - x\nd_unencrypted: open\nwhen: 2024-01-02\n";
 const TEXTS: &[u8] = b"user: me\npassword: hunter2\n";
 /// moto looks into it for the region, and checks nothing.
 const SIGNED: (&str, &str) = (
@@ -34,19 +34,19 @@ impl Clouds {
     fn start() -> Self {
         let clouds = Self { moto: Moto::start().unwrap(), bao: OpenBao::start().unwrap() };
         let mount = r#"{"type":"kv","options":{"version":"1"}}"#;
-        let answer = http_send(clouds.bao.address(), "POST", "/v1/sys/mounts/kv1", &[TOKEN], mount).unwrap();
+        let answer = http_call(clouds.bao.address(), "POST", "/v1/sys/mounts/kv1", &[TOKEN], mount.as_bytes()).unwrap();
         assert!((200..300).contains(&answer.status), "{answer:?}");
         clouds
     }
 
     /// Removes all objects and secrets.
     fn empty(&self) {
-        assert_eq!(http_send(self.moto.address(), "POST", "/moto-api/reset", &[], "").unwrap().status, 200);
-        let bucket = http_send(self.moto.address(), "PUT", "/bucket", &[SIGNED], "").unwrap();
+        assert_eq!(http_call(self.moto.address(), "POST", "/moto-api/reset", &[], b"").unwrap().status, 200);
+        let bucket = http_call(self.moto.address(), "PUT", "/bucket", &[SIGNED], b"").unwrap();
         assert_eq!(bucket.status, 200, "{bucket:?}");
         for path in SECRETS {
             let path = path.replacen("/secret/data/", "/secret/metadata/", 1);
-            http_send(self.bao.address(), "DELETE", &path, &[TOKEN], "").unwrap();
+            http_call(self.bao.address(), "DELETE", &path, &[TOKEN], b"").unwrap();
         }
     }
 
@@ -274,6 +274,11 @@ fn equal_content_is_not_written_again() {
     // Numbers and all: sops writes a new version here, since its numbers are of another type than those it reads.
     let secrets = clouds.secrets();
     assert!(secrets["/v1/secret/data/team/v2.yaml"].starts_with("version 1 "), "{secrets:?}");
+    // A map in a list stays one: sops writes its own list of keys and values in its place.
+    world.write("vault/v2.yaml", world.run(Side::Ours, &["encrypt", "--age", AGE_A, "--filename-override", "a.yaml"], b"c: [x, {y: true}]\n").ok());
+    clouds.run(&world, Side::Ours, &["-y", "vault/v2.yaml"], "").ok();
+    let secrets = clouds.secrets();
+    assert_eq!(secrets["/v1/secret/data/team/v2.yaml"], r#"version 2 {"c":["x",{"y":true}]}"#);
 }
 
 #[test]
@@ -290,7 +295,7 @@ fn what_cannot_be_published_is_named() {
     assert_eq!(denied.code, 1);
     assert!(denied.err.contains("access was denied") && !denied.err.contains("hunter2"), "{}", denied.err);
     assert!(clouds.secrets().is_empty() && clouds.objects(&world).is_empty());
-    http_send(clouds.moto.address(), "DELETE", "/bucket", &[SIGNED], "").unwrap();
+    http_call(clouds.moto.address(), "DELETE", "/bucket", &[SIGNED], b"").unwrap();
     let absent = clouds.run(&world, Side::Ours, &["-y", "plain/a.enc.yaml"], "");
     assert_eq!(absent.code, 1);
     assert!(
