@@ -34,7 +34,9 @@ impl Clouds {
     fn start() -> Self {
         let clouds = Self { moto: Moto::start().unwrap(), bao: OpenBao::start().unwrap() };
         let mount = r#"{"type":"kv","options":{"version":"1"}}"#;
-        let answer = http_call(clouds.bao.address(), "POST", "/v1/sys/mounts/kv1", &[TOKEN], mount.as_bytes()).unwrap();
+        let answer =
+            http_call(clouds.bao.address(), "POST", "/v1/sys/mounts/kv1", &[TOKEN], mount.as_bytes())
+                .unwrap();
         assert!((200..300).contains(&answer.status), "{answer:?}");
         clouds
     }
@@ -275,7 +277,16 @@ fn equal_content_is_not_written_again() {
     let secrets = clouds.secrets();
     assert!(secrets["/v1/secret/data/team/v2.yaml"].starts_with("version 1 "), "{secrets:?}");
     // A map in a list stays one: sops writes its own list of keys and values in its place.
-    world.write("vault/v2.yaml", world.run(Side::Ours, &["encrypt", "--age", AGE_A, "--filename-override", "a.yaml"], b"c: [x, {y: true}]\n").ok());
+    world.write(
+        "vault/v2.yaml",
+        world
+            .run(
+                Side::Ours,
+                &["encrypt", "--age", AGE_A, "--filename-override", "a.yaml"],
+                b"c: [x, {y: true}]\n",
+            )
+            .ok(),
+    );
     clouds.run(&world, Side::Ours, &["-y", "vault/v2.yaml"], "").ok();
     let secrets = clouds.secrets();
     assert_eq!(secrets["/v1/secret/data/team/v2.yaml"], r#"version 2 {"c":["x",{"y":true}]}"#);
