@@ -34,6 +34,13 @@ pub(crate) struct Cost {
     success: bool,
 }
 
+impl Cost {
+    /// Returns the time on the clock, in milliseconds.
+    pub(crate) fn wall_ms(&self) -> f64 {
+        self.wall_us / 1e3
+    }
+}
+
 /// Compares what both have printed. The flag tells the first pair, for which no care is too much.
 pub(crate) type Check<'a> = &'a dyn Fn(&Path, &Path, bool) -> Result<()>;
 
