@@ -12,6 +12,7 @@ pub mod children;
 mod connections;
 mod credentials;
 mod data;
+mod direct;
 mod failure;
 mod generators;
 mod hash;
@@ -22,6 +23,8 @@ mod refresh;
 mod report;
 mod selector;
 mod store;
+#[cfg(feature = "cluster")]
+mod store_status;
 mod target;
 mod template;
 
@@ -30,6 +33,7 @@ pub use breaker::Open;
 #[cfg(feature = "cluster")]
 pub use connections::{CheckError, Checked, Connections, Observer};
 pub use credentials::{Referenced, StoreEnvironment, Used};
+pub use direct::{DirectStores, connect_once};
 pub use failure::Failure;
 pub use generators::{Generated, GeneratorProblem, Generators, ObjectGenerators};
 pub use hash::{data_hash, object_version, owner_hash, version_of};
@@ -37,9 +41,10 @@ pub use refresh::{Due, due, go_duration};
 pub use report::{Report, report};
 pub use selector::matches as labels_match;
 pub use store::{
-    DirectStores, Freshness, StoreHandle, StoreKey, StoreObject, StoreProblem, StoreRules, Stores,
-    connect_once, find_store, is_ours,
+    Freshness, StoreHandle, StoreKey, StoreObject, StoreProblem, StoreRules, Stores, find_store, is_ours,
 };
+#[cfg(feature = "cluster")]
+pub use store_status::{CIRCUIT_OPEN, Verdict, check_interval};
 pub use target::{DATA_HASH, FINALIZER, MANAGED, field_manager};
 
 use sealops_crds::ExternalSecret;

@@ -15,7 +15,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::credentials::StoreEnvironment;
-use super::store::{StoreKey, StoreObject, connect_once};
+use super::direct::connect_once;
+use super::store::{StoreKey, StoreObject};
 use crate::object::{ClusterReader, ReadError};
 
 mod mfa;
