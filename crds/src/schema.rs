@@ -91,13 +91,17 @@ fn current(kind: &Kind) -> Value {
         "name": kind.version,
         "served": true,
         "storage": true,
-        "additionalPrinterColumns": columns.collect::<Vec<_>>(),
     });
+    if !kind.columns.is_empty() {
+        version["additionalPrinterColumns"] = columns.collect::<Vec<_>>().into();
+    }
     if !kind.selectable.is_empty() {
         version["selectableFields"] =
             kind.selectable.iter().map(|path| json!({ "jsonPath": path })).collect();
     }
-    version["subresources"] = json!({ "status": {} });
+    if kind.status {
+        version["subresources"] = json!({ "status": {} });
+    }
     version["schema"] = json!({ "openAPIV3Schema": schema(kind) });
     version
 }
@@ -121,7 +125,9 @@ fn former(kind: &Kind, name: &str) -> Value {
 
 fn schema(kind: &Kind) -> Value {
     let mut schema = structural::of_object((kind.derived)().to_value());
-    kind.extras.iter().copied().flatten().for_each(|extra| extras::apply(&mut schema, extra));
+    for (prefix, rows) in kind.extras {
+        rows.iter().for_each(|row| extras::apply(&mut schema, prefix, row));
+    }
     schema
 }
 
@@ -162,5 +168,35 @@ impl JsonSchema for IntOrString {
             "x-kubernetes-int-or-string": true,
             "anyOf": [{ "type": "integer" }, { "type": "string" }],
         })
+    }
+}
+
+/// An object of which nothing is known; all of it is kept.
+pub(crate) struct Object;
+
+impl JsonSchema for Object {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Object".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> Schema {
+        schemars::json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+    }
+}
+
+/// A value of any type; all of it is kept.
+pub(crate) struct Anything;
+
+impl JsonSchema for Anything {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Anything".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> Schema {
+        schemars::json_schema!({ "x-kubernetes-preserve-unknown-fields": true })
     }
 }

@@ -74,7 +74,7 @@ fn foreign_providers_survive_a_write() {
                 "aws",
                 json!({ "aws": { "service": "SecretsManager", "region": "eu-central-1", "auth": { "jwt": { "serviceAccountRef": { "name": "x" } } } } }),
             ),
-            ("future", json!({ "nobody-knows-this": { "deep": { "list": [1, "two", { "three": 3.5 }] } } })),
+            ("foreign", json!({ "gcpsm": { "deep": { "list": [1, "two", { "three": 3.5 }] } } })),
         ] {
             let store = json!({ "apiVersion": "external-secrets.io/v1", "kind": "SecretStore",
                 "metadata": { "name": name, "namespace": "shop" }, "spec": { "provider": provider } });

@@ -19,6 +19,7 @@ mod interop;
 mod judge;
 mod objects;
 mod offline;
+mod rejected;
 mod restart;
 mod rights;
 mod sealing_keys;

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use crate::{ClusterSecretStore, ExternalSecret, SealedSecret, SecretStore};
 
+mod generators;
 mod providers;
+mod push;
 
 /// A kind and what its CRD says beyond its type.
 pub struct Kind {
@@ -36,17 +38,19 @@ pub struct Kind {
     pub selectable: &'static [&'static str],
     /// The schema of the type.
     pub(super) derived: fn() -> Schema,
-    /// Additions to the schema.
-    pub(super) extras: &'static [&'static [Extra]],
+    /// Additions to the schema: tables, each with the path that its rows are relative to.
+    pub(super) extras: &'static [(&'static str, &'static [Extra])],
+    /// Whether the status is a resource of its own.
+    pub status: bool,
 }
 
 /// Path of a node, and the keywords it gets with their values in JSON.
 ///
-/// The path lists the fields from the root; `[]` is each item, `{}` each value of a map.
+/// The path lists the fields from where the table is applied; `[]` is each item, `{}` each value of a map.
 pub(super) type Extra = (&'static str, &'static [(&'static str, &'static str)]);
 
 /// All kinds.
-pub const KINDS: [Kind; 4] = [
+pub const KINDS: [Kind; 26] = [
     Kind {
         group: SealedSecret::GROUP,
         version: SealedSecret::VERSION,
@@ -64,7 +68,8 @@ pub const KINDS: [Kind; 4] = [
         ],
         selectable: &[],
         derived: super::derived::<SealedSecret>,
-        extras: &[SEALED_SECRET],
+        extras: &[("", SEALED_SECRET)],
+        status: true,
     },
     Kind {
         kind: ExternalSecret::KIND,
@@ -85,7 +90,12 @@ pub const KINDS: [Kind; 4] = [
             ".spec.refreshInterval",
         ],
         derived: super::derived::<ExternalSecret>,
-        extras: &[EXTERNAL_SECRET, TEMPLATE, STATUS],
+        extras: &[
+            ("spec", EXTERNAL_SECRET_SPEC),
+            ("spec.target.template", TEMPLATE),
+            ("status", EXTERNAL_SECRET_STATUS),
+            ("", STATUS),
+        ],
         ..STORE_KIND
     },
     STORE_KIND,
@@ -97,6 +107,28 @@ pub const KINDS: [Kind; 4] = [
         derived: super::derived::<ClusterSecretStore>,
         ..STORE_KIND
     },
+    push::CLUSTER_EXTERNAL_SECRET,
+    push::PUSH_SECRET,
+    push::CLUSTER_PUSH_SECRET,
+    generators::PASSWORD,
+    generators::UUID,
+    generators::FAKE,
+    generators::SSH_KEY,
+    generators::MFA,
+    generators::WEBHOOK,
+    generators::VAULT_DYNAMIC_SECRET,
+    generators::CLUSTER_GENERATOR,
+    generators::GENERATOR_STATE,
+    generators::opaque(0),
+    generators::opaque(1),
+    generators::opaque(2),
+    generators::opaque(3),
+    generators::opaque(4),
+    generators::opaque(5),
+    generators::opaque(6),
+    generators::opaque(7),
+    generators::opaque(8),
+    generators::opaque(9),
 ];
 
 const STORE_KIND: Kind = Kind {
@@ -117,7 +149,13 @@ const STORE_KIND: Kind = Kind {
     ],
     selectable: &[],
     derived: super::derived::<SecretStore>,
-    extras: &[STORE, providers::PROVIDERS, STATUS],
+    extras: &[
+        ("", STORE),
+        ("", providers::PROVIDERS),
+        ("spec.conditions[].namespaceSelector", SELECTOR),
+        ("", STATUS),
+    ],
+    status: true,
 };
 
 const READY_REASON: &str = r#".status.conditions[?(@.type=="Ready")].reason"#;
@@ -143,7 +181,7 @@ const NAMESPACE: Keywords =
     &[("minLength", "1"), ("maxLength", "63"), ("pattern", r#""^[a-z0-9]([-a-z0-9]*[a-z0-9])?$""#)];
 const NOT_EMPTY: Keywords = &[("minLength", "1")];
 const KEY_REQUIRED: Keywords = &[("required", r#"["key"]"#)];
-/// Generators are resources of another group; the list is closed there.
+/// The kinds of generators.
 const GENERATOR: Keywords = &[(
     "enum",
     r#"["ACRAccessToken", "BeyondtrustWorkloadCredentialsDynamicSecret", "ClusterGenerator", "CloudsmithAccessToken",
@@ -171,86 +209,100 @@ const STATUS: &[Extra] = &[
     ("status.conditions[].lastTransitionTime", TIME),
 ];
 
+/// Rows of the spec of an ExternalSecret.
+///
 /// Defaults are those of upstream: 2.9.0 has none for the strategies of a remote reference, which drifted in Argo CD.
-const EXTERNAL_SECRET: &[Extra] = &[
-    ("spec.secretStoreRef.name", NAME),
-    ("spec.refreshInterval", &[("default", r#""1h0m0s""#)]),
-    ("spec.syncWindows.windows", &[("minItems", "1")]),
-    ("spec.target", &[("default", r#"{ "creationPolicy": "Owner", "deletionPolicy": "Retain" }"#)]),
-    ("spec.target.name", NAME),
-    ("spec.target.creationPolicy", &[("default", r#""Owner""#)]),
-    ("spec.target.deletionPolicy", &[("default", r#""Retain""#)]),
-    ("spec.target.manifest", &[("required", r#"["apiVersion", "kind"]"#)]),
-    ("spec.target.manifest.apiVersion", NOT_EMPTY),
-    ("spec.target.manifest.kind", NOT_EMPTY),
-    ("spec.data[]", &[("required", r#"["remoteRef", "secretKey"]"#)]),
-    ("spec.data[].secretKey", KEY),
-    ("spec.data[].remoteRef", KEY_REQUIRED),
-    ("spec.data[].sourceRef", ONE_PROPERTY),
-    ("spec.data[].sourceRef.storeRef.name", NAME),
-    ("spec.data[].sourceRef.generatorRef", KIND_AND_NAME),
-    ("spec.data[].sourceRef.generatorRef.apiVersion", GENERATOR_VERSION),
-    ("spec.data[].sourceRef.generatorRef.kind", GENERATOR),
-    ("spec.data[].sourceRef.generatorRef.name", NAME),
-    ("spec.dataFrom[].extract", KEY_REQUIRED),
-    ("spec.dataFrom[].rewrite[]", ONE_PROPERTY),
-    ("spec.dataFrom[].rewrite[].merge.into", &[("default", r#""""#)]),
-    ("spec.dataFrom[].rewrite[].merge.priorityPolicy", &[("default", r#""Strict""#)]),
-    ("spec.dataFrom[].rewrite[].merge.conflictPolicy", &[("default", r#""Error""#)]),
-    ("spec.dataFrom[].rewrite[].merge.strategy", &[("default", r#""Extract""#)]),
-    ("spec.dataFrom[].rewrite[].regexp", &[("required", r#"["source", "target"]"#)]),
-    ("spec.dataFrom[].rewrite[].transform", &[("required", r#"["template"]"#)]),
-    ("spec.dataFrom[].sourceRef", ONE_PROPERTY),
-    ("spec.dataFrom[].sourceRef.storeRef.name", NAME),
-    ("spec.dataFrom[].sourceRef.generatorRef", KIND_AND_NAME),
-    ("spec.dataFrom[].sourceRef.generatorRef.apiVersion", GENERATOR_VERSION),
-    ("spec.dataFrom[].sourceRef.generatorRef.kind", GENERATOR),
-    ("spec.dataFrom[].sourceRef.generatorRef.name", NAME),
-    ("status.refreshTime", &[("format", r#""date-time""#), ("nullable", "true")]),
-    ("status.binding", ATOMIC_MAP),
-    ("status.binding.name", &[("default", r#""""#)]),
+const EXTERNAL_SECRET_SPEC: &[Extra] = &[
+    ("secretStoreRef.name", NAME),
+    ("refreshInterval", &[("default", r#""1h0m0s""#)]),
+    ("syncWindows.windows", &[("minItems", "1")]),
+    ("target", &[("default", r#"{ "creationPolicy": "Owner", "deletionPolicy": "Retain" }"#)]),
+    ("target.name", NAME),
+    ("target.creationPolicy", &[("default", r#""Owner""#)]),
+    ("target.deletionPolicy", &[("default", r#""Retain""#)]),
+    ("target.manifest", &[("required", r#"["apiVersion", "kind"]"#)]),
+    ("target.manifest.apiVersion", NOT_EMPTY),
+    ("target.manifest.kind", NOT_EMPTY),
+    ("data[]", &[("required", r#"["remoteRef", "secretKey"]"#)]),
+    ("data[].secretKey", KEY),
+    ("data[].remoteRef", KEY_REQUIRED),
+    ("data[].sourceRef", ONE_PROPERTY),
+    ("data[].sourceRef.storeRef.name", NAME),
+    ("data[].sourceRef.generatorRef", KIND_AND_NAME),
+    ("data[].sourceRef.generatorRef.apiVersion", GENERATOR_VERSION),
+    ("data[].sourceRef.generatorRef.kind", GENERATOR),
+    ("data[].sourceRef.generatorRef.name", NAME),
+    ("dataFrom[].extract", KEY_REQUIRED),
+    ("dataFrom[].rewrite[]", ONE_PROPERTY),
+    ("dataFrom[].rewrite[].merge.into", &[("default", r#""""#)]),
+    ("dataFrom[].rewrite[].merge.priorityPolicy", &[("default", r#""Strict""#)]),
+    ("dataFrom[].rewrite[].merge.conflictPolicy", &[("default", r#""Error""#)]),
+    ("dataFrom[].rewrite[].merge.strategy", &[("default", r#""Extract""#)]),
+    ("dataFrom[].rewrite[].regexp", &[("required", r#"["source", "target"]"#)]),
+    ("dataFrom[].rewrite[].transform", &[("required", r#"["template"]"#)]),
+    ("dataFrom[].sourceRef", ONE_PROPERTY),
+    ("dataFrom[].sourceRef.storeRef.name", NAME),
+    ("dataFrom[].sourceRef.generatorRef", KIND_AND_NAME),
+    ("dataFrom[].sourceRef.generatorRef.apiVersion", GENERATOR_VERSION),
+    ("dataFrom[].sourceRef.generatorRef.kind", GENERATOR),
+    ("dataFrom[].sourceRef.generatorRef.name", NAME),
 ];
 
+const EXTERNAL_SECRET_STATUS: &[Extra] = &[
+    ("refreshTime", &[("format", r#""date-time""#), ("nullable", "true")]),
+    ("binding", ATOMIC_MAP),
+    ("binding.name", &[("default", r#""""#)]),
+];
+
+/// Rows of a template.
 const TEMPLATE: &[Extra] = &[
-    ("spec.target.template.engineVersion", &[("default", r#""v2""#)]),
-    ("spec.target.template.mergePolicy", &[("default", r#""Replace""#)]),
-    ("spec.target.template.templateFrom[].target", &[("default", r#""Data""#)]),
-    ("spec.target.template.templateFrom[].configMap", &[("required", r#"["items", "name"]"#)]),
-    ("spec.target.template.templateFrom[].configMap.name", NAME),
-    ("spec.target.template.templateFrom[].configMap.items[]", KEY_REQUIRED),
-    ("spec.target.template.templateFrom[].configMap.items[].key", KEY),
-    ("spec.target.template.templateFrom[].configMap.items[].templateAs", &[("default", r#""Values""#)]),
-    ("spec.target.template.templateFrom[].secret", &[("required", r#"["items", "name"]"#)]),
-    ("spec.target.template.templateFrom[].secret.name", NAME),
-    ("spec.target.template.templateFrom[].secret.items[]", KEY_REQUIRED),
-    ("spec.target.template.templateFrom[].secret.items[].key", KEY),
-    ("spec.target.template.templateFrom[].secret.items[].templateAs", &[("default", r#""Values""#)]),
+    ("engineVersion", &[("default", r#""v2""#)]),
+    ("mergePolicy", &[("default", r#""Replace""#)]),
+    ("templateFrom[].target", &[("default", r#""Data""#)]),
+    ("templateFrom[].configMap", &[("required", r#"["items", "name"]"#)]),
+    ("templateFrom[].configMap.name", NAME),
+    ("templateFrom[].configMap.items[]", KEY_REQUIRED),
+    ("templateFrom[].configMap.items[].key", KEY),
+    ("templateFrom[].configMap.items[].templateAs", &[("default", r#""Values""#)]),
+    ("templateFrom[].secret", &[("required", r#"["items", "name"]"#)]),
+    ("templateFrom[].secret.name", NAME),
+    ("templateFrom[].secret.items[]", KEY_REQUIRED),
+    ("templateFrom[].secret.items[].key", KEY),
+    ("templateFrom[].secret.items[].templateAs", &[("default", r#""Values""#)]),
+];
+
+/// Rows of a label selector.
+const SELECTOR: &[Extra] = &[
+    ("", ATOMIC_MAP),
+    ("matchExpressions", ATOMIC_LIST),
+    ("matchExpressions[]", &[("required", r#"["key", "operator"]"#)]),
+    ("matchExpressions[].values", ATOMIC_LIST),
 ];
 
 const STORE: &[Extra] = &[
     ("spec", &[("required", r#"["provider"]"#)]),
-    // Providers that we do not know have to outlive a write.
+    // Upstream's definitions have rules too: then the API server says after other errors that rules were not checked.
     (
-        "spec.provider",
-        &[("minProperties", "1"), ("maxProperties", "1"), ("x-kubernetes-preserve-unknown-fields", "true")],
+        "spec.retrySettings",
+        &[(
+            "x-kubernetes-validations",
+            r#"[{ "rule": "!has(self.maxRetries) || self.maxRetries >= 0", "message": "maxRetries must not be negative" }]"#,
+        )],
     ),
+    ("spec.provider", ONE_PROPERTY),
     ("spec.provider.fake", &[("required", r#"["data"]"#)]),
     ("spec.provider.fake.data[]", &[("required", r#"["key", "value"]"#)]),
-    ("spec.conditions[].namespaceSelector", ATOMIC_MAP),
-    ("spec.conditions[].namespaceSelector.matchExpressions", ATOMIC_LIST),
-    ("spec.conditions[].namespaceSelector.matchExpressions[]", &[("required", r#"["key", "operator"]"#)]),
-    ("spec.conditions[].namespaceSelector.matchExpressions[].values", ATOMIC_LIST),
     ("spec.conditions[].namespaces[]", NAMESPACE),
 ];
 
-/// Adds the keywords of a row to a schema.
+/// Adds the keywords of a row to the part of a schema at `prefix`.
 ///
 /// # Panics
 ///
 /// When the schema has no such node: then the row is wrong, and so would be the CRD.
-pub(super) fn apply(schema: &mut Value, (path, keywords): &Extra) {
-    let Some(Value::Object(node)) = schema.pointer_mut(&pointer(path)) else {
-        panic!("the table of extras names {path:?}, which the types do not have");
+pub(super) fn apply(schema: &mut Value, prefix: &str, (path, keywords): &Extra) {
+    let Some(Value::Object(node)) = schema.pointer_mut(&(pointer(prefix) + &pointer(path))) else {
+        panic!("the table of extras names {prefix:?} {path:?}, which the types do not have");
     };
     for (keyword, json) in *keywords {
         let value = serde_json::from_str(json).expect("the table of extras holds JSON");

@@ -9,6 +9,7 @@ use super::*;
 const NULLABLE: &[(&str, &[&str])] = &[
     ("sealedsecrets", &["spec.template.metadata", "spec.template.data", "spec.template.data{}"]),
     ("externalsecrets", &["status.refreshTime"]),
+    ("pushsecrets", &["status.refreshTime"]),
 ];
 
 #[test]
@@ -87,12 +88,20 @@ fn fields_are_documented() {
 }
 
 #[test]
-fn foreign_providers_are_kept() {
+fn foreign_providers_are_kept_and_others_refused() {
     for plural in ["secretstores", "clustersecretstores"] {
         let kind = extras::KINDS.iter().find(|kind| kind.plural == plural).unwrap();
         let schema = schema(kind);
         let provider = schema.pointer(&extras::pointer("spec.provider")).unwrap();
-        assert_eq!(provider["x-kubernetes-preserve-unknown-fields"], true);
+        assert!(provider.get("x-kubernetes-preserve-unknown-fields").is_none());
+        for name in ["gcpsm", "onepasswordSDK", "openBao", "azurekv"] {
+            let known = &provider["properties"][name];
+            assert!(
+                known["x-kubernetes-preserve-unknown-fields"] == true || known["properties"].is_object(),
+                "{name}"
+            );
+        }
+        assert!(provider["properties"].get("hashicorp").is_none());
         assert_eq!((&provider["minProperties"], &provider["maxProperties"]), (&json!(1), &json!(1)));
     }
 }
@@ -103,8 +112,8 @@ fn one_version_is_stored_and_former_ones_stay_present() {
         let versions = versions(kind);
         assert_eq!(versions.iter().filter(|version| version["storage"] == true).count(), 1);
         assert!(versions.iter().skip(1).all(|version| version["served"] == false));
-        let expected = if kind.group == "bitnami.com" { 1 } else { 2 };
-        assert_eq!(versions.len(), expected);
+        let formerly_v1beta1 = kind.group == "external-secrets.io" && kind.version == "v1";
+        assert_eq!(versions.len(), if formerly_v1beta1 { 2 } else { 1 }, "{}", kind.plural);
     }
 }
 

@@ -86,6 +86,55 @@ impl<'de> Deserialize<'de> for Provider {
     }
 }
 
+/// The providers of upstream (2.9.0, and those that earlier v1 definitions had) of which we know the name alone.
+///
+/// The definitions list them, so that they outlive a write and a misspelt name is refused.
+#[cfg_attr(not(feature = "schema"), expect(dead_code, reason = "only the schema lists them"))]
+pub(crate) const FOREIGN: &[&str] = &[
+    "akeyless",
+    "alibaba",
+    "aws",
+    "azurekv",
+    "barbican",
+    "beyondtrust",
+    "beyondtrustworkloadcredentials",
+    "bitwardensecretsmanager",
+    "chef",
+    "cloudrusm",
+    "conjur",
+    "crd",
+    "delinea",
+    "device42",
+    "doppler",
+    "dvls",
+    "fortanix",
+    "gcpsm",
+    "github",
+    "gitlab",
+    "ibm",
+    "infisical",
+    "keepersecurity",
+    "nebiusmysterybox",
+    "ngrok",
+    "onboardbase",
+    "onepassword",
+    "onepasswordSDK",
+    "openBao",
+    "oracle",
+    "ovh",
+    "passbolt",
+    "passworddepot",
+    "previder",
+    "pulumi",
+    "scaleway",
+    "secretserver",
+    "senhasegura",
+    "vault",
+    "volcengine",
+    "yandexcertificatemanager",
+    "yandexlockbox",
+];
+
 /// The error of a known provider is dropped on purpose: serde's messages quote the value.
 fn known(name: &str, config: &Value) -> Option<Provider> {
     match name {
@@ -159,13 +208,24 @@ impl schemars::JsonSchema for Provider {
         "Provider".into()
     }
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let fake = generator.subschema_for::<FakeProvider>();
-        let kubernetes = generator.subschema_for::<KubernetesProvider>();
-        let webhook = generator.subschema_for::<WebhookProvider>();
-        schemars::json_schema!({
-            "type": "object",
-            "properties": { Self::FAKE: fake, Self::KUBERNETES: kubernetes, Self::WEBHOOK: webhook },
-        })
+        let mut properties = serde_json::Map::new();
+        for name in FOREIGN {
+            let description = "A provider whose settings are kept as they came.";
+            let foreign = schemars::json_schema!({
+                "description": description,
+                "type": "object",
+                "x-kubernetes-preserve-unknown-fields": true,
+            });
+            properties.insert((*name).to_owned(), foreign.to_value());
+        }
+        for (name, schema) in [
+            (Self::FAKE, generator.subschema_for::<FakeProvider>()),
+            (Self::KUBERNETES, generator.subschema_for::<KubernetesProvider>()),
+            (Self::WEBHOOK, generator.subschema_for::<WebhookProvider>()),
+        ] {
+            properties.insert(name.to_owned(), schema.to_value());
+        }
+        schemars::json_schema!({ "type": "object", "properties": properties })
     }
 }
 

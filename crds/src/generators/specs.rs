@@ -1,0 +1,231 @@
+//! The settings of the generators that we run.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::secret_store::RetrySettings;
+use crate::tolerant::null_default;
+
+/// How a password is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct PasswordSpec {
+    /// Number of characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub length: Option<i64>,
+    /// How many of them are digits; unset is a quarter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digits: Option<i64>,
+    /// How many of them are symbols; unset is a quarter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub symbols: Option<i64>,
+    /// The symbols to choose from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub symbol_characters: Option<String>,
+    /// Whether there are no upper-case letters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_upper: Option<bool>,
+    /// Whether a character may occur twice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_repeat: Option<bool>,
+    /// How the password is encoded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<PasswordEncoding>,
+    /// Keys that get a password each; unset is `password`.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
+    pub secret_keys: Vec<String>,
+}
+
+words! {
+    /// How a password is encoded.
+    pub enum PasswordEncoding {
+        /// Standard base64.
+        Base64 = "base64",
+        /// URL-safe base64.
+        Base64Url = "base64url",
+        /// Base32.
+        Base32 = "base32",
+        /// Hexadecimal, in lower case.
+        Hex = "hex",
+        /// Not at all.
+        Raw = "raw",
+    }
+}
+
+/// A UUID has no settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct UuidSpec {}
+
+/// Values that stand in the object itself.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct FakeSpec {
+    /// Class of the controller that runs this generator; empty is any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub controller: Option<String>,
+    /// The values by key.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_default")]
+    pub data: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for FakeSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeSpec")
+            .field("controller", &self.controller)
+            .field("keys", &self.data.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How an SSH key pair is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct SshKeySpec {
+    /// Kind of key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_type: Option<SshKeyType>,
+    /// Bits of an RSA key, 2048 unless set, or of the curve of an ECDSA key; without effect on Ed25519.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_size: Option<i64>,
+    /// Comment of the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
+words! {
+    /// Kind of an SSH key.
+    pub enum SshKeyType {
+        /// RSA.
+        Rsa = "rsa",
+        /// ECDSA on a curve of NIST.
+        Ecdsa = "ecdsa",
+        /// Ed25519.
+        Ed25519 = "ed25519",
+    }
+}
+
+/// How a one-time password is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct MfaSpec {
+    /// The shared secret, in base32.
+    #[serde(deserialize_with = "null_default")]
+    pub secret: SecretKeySelector,
+    /// Number of digits; unset is 6.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub length: Option<i64>,
+    /// Seconds that a password holds; unset is 30.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_period: Option<i64>,
+    /// Has no effect: it is always sha1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<String>,
+    /// The time to make it for; unset is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+}
+
+/// Names a key of a Secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct SecretKeySelector {
+    /// Name of the Secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Namespace of the Secret; only for objects without a namespace of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Key in the Secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// How an HTTP endpoint is asked; as the settings of a webhook store.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WebhookSpec(pub Value);
+
+impl fmt::Debug for WebhookSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebhookSpec")
+    }
+}
+
+/// How an engine of Vault or OpenBao is asked.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct VaultDynamicSecretSpec {
+    /// Class of the controller that runs this generator; empty is any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub controller: Option<String>,
+    /// How to reach the server: as the settings of a Vault store.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Object"))]
+    pub provider: Value,
+    /// Path of the engine's endpoint.
+    pub path: String,
+    /// HTTP method; unset is GET. LIST and DELETE are such; any other word writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Body of a write.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Anything"))]
+    pub parameters: Option<Value>,
+    /// Query of a GET, LIST or DELETE.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub get_parameters: Option<BTreeMap<String, Vec<String>>>,
+    /// Which part of the answer is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result_type: Option<VaultResultType>,
+    /// Whether an empty answer is fine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_empty_response: Option<bool>,
+    /// How failing calls are repeated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_settings: Option<RetrySettings>,
+}
+
+impl fmt::Debug for VaultDynamicSecretSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VaultDynamicSecretSpec").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+words! {
+    /// Which part of an answer of Vault is taken.
+    pub enum VaultResultType {
+        /// `data`.
+        Data = "Data",
+        /// `auth`.
+        Auth = "Auth",
+        /// All of it.
+        Raw = "Raw",
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for WebhookSpec {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "WebhookSpec".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {
+            "url": { "type": "string", "description": "Address of the endpoint; a template." },
+            "result": {
+                "type": "object",
+                "description": "What is taken from the answer.",
+                "x-kubernetes-preserve-unknown-fields": true,
+            },
+        } })
+    }
+}
