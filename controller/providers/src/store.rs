@@ -348,8 +348,8 @@ pub async fn connect(
             writer: None,
             check: None,
         }),
-        Some(Provider::Other { name, .. }) => Err(ProviderError {
-            backend: name.clone(),
+        Some(other) => Err(ProviderError {
+            backend: other.name().to_owned(),
             operation: "open",
             target: "the store".to_owned(),
             kind: ProviderErrorKind::NotBuilt,

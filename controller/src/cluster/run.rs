@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use super::api::SecretApi;
 use super::events::Recorder;
-use super::external::ExternalDriver;
+use super::external::{ExternalDriver, ExternalOptions};
 use super::http::{
     Clients, Limiter, Limits, Router, SealingApi, main_routes, metrics_routes, sealing_routes, serve,
 };
@@ -27,7 +27,7 @@ use super::metrics::{Metrics, ObjectLabels};
 use super::sealed::{SealedDriver, SealedOptions};
 use super::throttle::Rate;
 use super::watch::{Namespaces, Seen, secrets};
-use crate::external::DirectStores;
+use crate::external::{self, DirectStores, NoGenerators, StoreEnvironment, StoreRules};
 
 /// Everything that the process is told.
 #[derive(Debug, Clone)]
@@ -114,8 +114,19 @@ pub async fn run(options: RunOptions) -> Result<(), String> {
     );
     let external = options.external_workers.map(|workers| {
         let namespaces = options.sealed.namespaces.clone();
-        let stores = Arc::new(DirectStores::default());
-        ExternalDriver::new(api.clone(), Arc::clone(&metrics), external_recorder, namespaces, workers, stores)
+        let templates = options.sealed.open.templates;
+        let environment = StoreEnvironment { templates, network: true, ..StoreEnvironment::default() };
+        let driver = ExternalOptions {
+            namespaces,
+            workers,
+            stores: Arc::new(DirectStores::new(StoreRules::default(), environment)),
+            generators: Arc::new(NoGenerators),
+            options: external::Options {
+                templates,
+                allow_token_secrets: options.sealed.open.allow_token_secrets,
+            },
+        };
+        ExternalDriver::new(api.clone(), Arc::clone(&metrics), external_recorder, driver)
     });
 
     let (stop_work, work) = watch::channel(false);

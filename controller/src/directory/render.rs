@@ -7,6 +7,7 @@ use sealops_crypto::sealing::{Fingerprint, SealingKeyRing};
 
 use super::load::{Directory, Manifest};
 use super::reader::DirectoryReader;
+use crate::external::{DirectStores, Moment, NoGenerators, StoreEnvironment, StoreRules, Surroundings};
 use crate::object::{ClusterReader, ObjectKey, SecretObject};
 use crate::outcome::{Change, Outcome};
 use crate::sealed::{self, OpenOptions};
@@ -111,16 +112,28 @@ async fn fetch(
 ) -> Result<Option<SecretObject>, String> {
     let mut external: ExternalSecret = read(manifest, options)?;
     external.status = None; // what a cluster did once says nothing here
-    let decision =
-        external::reconcile(&external, reader, &external::DirectStores::default(), 0, options.open.templates)
-            .await
-            .map_err(|failure| failure.cause)?;
+    let templates = options.open.templates;
+    let allow_token_secrets = options.open.allow_token_secrets;
+    let environment = StoreEnvironment { templates, ..StoreEnvironment::default() };
+    let surroundings = Surroundings {
+        cluster: reader,
+        stores: &DirectStores::new(StoreRules::default(), environment),
+        generators: &NoGenerators,
+        options: external::Options { templates, allow_token_secrets },
+    };
+    let decision = external::reconcile(&external, &surroundings, &Moment::default())
+        .await
+        .map_err(|failure| failure.cause)?;
+    if let Some(failure) = decision.failed {
+        return Err(failure.cause);
+    }
     Ok(written(decision.outcome))
 }
 
 fn written(outcome: Outcome) -> Option<SecretObject> {
-    outcome.changes.into_iter().next().map(|change| match change {
-        Change::Create(secret) | Change::Replace(secret) => secret,
+    outcome.changes.into_iter().find_map(|change| match change {
+        Change::Create(secret) | Change::Replace(secret) => Some(secret),
+        Change::Delete(_) => None,
     })
 }
 
