@@ -7,6 +7,7 @@ mod canary;
 mod chaos;
 mod chart;
 mod definitions;
+mod eso;
 mod external;
 mod faults;
 mod flags;

@@ -28,7 +28,10 @@ fn objects_are_refused_in_upstreams_words() {
                 let of = format!("{}/{}", text(&object, "/kind"), text(&object, "/metadata/name"));
                 let said = apply(&client, &object).await?;
                 if said.as_ref() != expected.get(&of) {
-                    differences.push(format!("{name} {of}:\n  said     {said:?}\n  expected {:?}", expected.get(&of)));
+                    differences.push(format!(
+                        "{name} {of}:\n  said     {said:?}\n  expected {:?}",
+                        expected.get(&of)
+                    ));
                 }
                 compared += 1;
             }
