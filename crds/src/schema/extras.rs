@@ -11,6 +11,7 @@ use crate::{ClusterSecretStore, ExternalSecret, SealedSecret, SecretStore};
 mod generators;
 mod providers;
 mod push;
+mod vault;
 
 /// A kind and what its CRD says beyond its type.
 pub struct Kind {
@@ -152,6 +153,7 @@ const STORE_KIND: Kind = Kind {
     extras: &[
         ("", STORE),
         ("", providers::PROVIDERS),
+        ("", vault::VAULT),
         ("spec.conditions[].namespaceSelector", SELECTOR),
         ("", STATUS),
     ],

@@ -13,9 +13,9 @@ use crate::http_extras::Extras;
 use crate::retry::{self, Policy, retry_after};
 
 /// Longest time for one request, unless the settings say otherwise.
-pub const TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 /// Attempts, unless the settings say otherwise.
-pub const ATTEMPTS: u32 = 3;
+pub(super) const ATTEMPTS: u32 = 3;
 
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
