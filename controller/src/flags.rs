@@ -1,5 +1,6 @@
-//! Both command lines, and what they read alike.
+//! The command lines, and what they read alike.
 
+pub(crate) mod external_secrets;
 pub(crate) mod own;
 pub(crate) mod upstream;
 

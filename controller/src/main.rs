@@ -1,4 +1,5 @@
-//! `sealops-controller`, also as `controller`: flags, then [`sealops_controller::cluster::run`].
+//! `sealops-controller`, also as `controller` and `external-secrets`: flags, then [`sealops_controller::cluster::run`] or
+//! [`sealops_controller::cluster::run_external`].
 
 mod flags;
 
@@ -9,7 +10,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use sealops_controller::cluster::log::{self, LogOptions};
 use sealops_controller::cluster::run::{RunOptions, run};
+use sealops_controller::cluster::run_external::{run_external, stay_healthy};
 
+use self::flags::external_secrets::{self, Asked};
 use self::flags::{own, upstream};
 
 /// What a command line asks for.
@@ -24,6 +27,12 @@ fn main() -> ExitCode {
     sealops_controller::harden::no_core_dumps();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let name = arguments.first().map(Path::new).and_then(Path::file_name);
+    if name.is_some_and(|name| name == external_secrets::NAME) {
+        return match external_secrets::read(&arguments) {
+            Ok(command) => ended(start_external(command), ExitCode::FAILURE),
+            Err(code) => code,
+        };
+    }
     let (setup, failure) = if name.is_some_and(|name| name == upstream::NAME) {
         match upstream::read(&arguments) {
             Ok(setup) => (setup, ExitCode::from(upstream::FAILURE)),
@@ -32,11 +41,36 @@ fn main() -> ExitCode {
     } else {
         (own::Flags::parse_from(arguments).setup(), ExitCode::FAILURE)
     };
-    match start(setup) {
+    ended(start(setup), failure)
+}
+
+fn ended(result: Result<(), String>, failure: ExitCode) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             tracing::error!("{problem}");
             failure
+        }
+    }
+}
+
+fn start_external(command: external_secrets::Command) -> Result<(), String> {
+    log::init(command.logging).map_err(|error| error.to_string())?;
+    if !command.silent.is_empty() {
+        tracing::info!(flags = command.silent.join(","), "these flags have no effect here");
+    }
+    match command.asked {
+        Asked::Controller(options) => {
+            let options = (*options)?;
+            runtime()?.block_on(run_external(options))
+        }
+        Asked::Healthy(options) => {
+            let options = options?;
+            tracing::info!(
+                command = options.name,
+                "not needed: the definitions and a ValidatingAdmissionPolicy hold the rules; only probes are served"
+            );
+            runtime()?.block_on(stay_healthy(&options.health, &options.metrics))
         }
     }
 }
@@ -47,12 +81,15 @@ fn start(setup: Setup) -> Result<(), String> {
         tracing::info!(version, "Starting sealed-secrets controller");
     }
     let options = setup.options?;
+    runtime()?.block_on(run(options))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| "a TLS provider is installed already".to_owned())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| format!("cannot start the runtime: {error}"))?;
-    runtime.block_on(run(options))
+        .map_err(|error| format!("cannot start the runtime: {error}"))
 }

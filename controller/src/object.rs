@@ -8,12 +8,14 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
+use sealops_crds::generators::ClusterGenerator;
 use sealops_crds::secret_store::{ClusterSecretStore, SecretStore};
 use sealops_crds::{Metadata, OwnerReference};
 use sealops_formats::manifest::{Node, ReadError as ShapeError, parse, to_json};
 use sealops_formats::{Plaintext, base64};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// A boxed future, so that the traits here can be objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -219,6 +221,12 @@ pub trait ObjectReader: Send + Sync {
         Box::pin(async { Ok(None) })
     }
 
+    /// Returns the settings of a generator by the plural of its kind, `None` where there is none. Files have none to
+    /// show.
+    fn generator<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<Option<Value>, ReadError>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// Returns a new token of a ServiceAccount. Only a cluster makes tokens.
     fn token<'a>(&'a self, account: &'a str, _: &'a TokenAsk) -> BoxFuture<'a, Result<Plaintext, ReadError>> {
         let problem = "tokens of service accounts come from a cluster only".to_owned();
@@ -245,6 +253,13 @@ pub trait ClusterReader: Send + Sync {
         &'a self,
         name: &'a str,
     ) -> BoxFuture<'a, Result<Option<ClusterSecretStore>, ReadError>>;
+    /// Returns a ClusterGenerator, `None` where there is none. Files have none to show.
+    fn cluster_generator<'a>(
+        &'a self,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<ClusterGenerator>, ReadError>> {
+        Box::pin(async { Ok(None) })
+    }
     /// Returns the labels of a namespace, `None` where there is none.
     fn namespace_labels<'a>(
         &'a self,

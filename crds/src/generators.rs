@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::condition::Condition;
 use crate::metadata::Metadata;
 use crate::resource::{CustomResource, Reach, resource};
+use crate::secret_store::WebhookProvider;
 use crate::tolerant::null_default;
 
 mod specs;
@@ -122,7 +123,7 @@ generator! {
 }
 generator! {
     /// Asks an HTTP endpoint.
-    Webhook(WebhookSpec), "Webhook", "webhooks"
+    Webhook(WebhookProvider), "Webhook", "webhooks"
 }
 generator! {
     /// Asks an engine of Vault or OpenBao.
@@ -214,7 +215,7 @@ struct AnyGenerator {
     /// Settings of a VaultDynamicSecret.
     vault_dynamic_secret_spec: VaultDynamicSecretSpec,
     /// Settings of a Webhook.
-    webhook_spec: WebhookSpec,
+    webhook_spec: WebhookProvider,
 }
 
 /// What a generator made and has to take back one day.

@@ -12,6 +12,7 @@ use ::http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use kube::Client;
 use kube::client::Body;
+use sealops_crds::generators::OpaqueGenerator;
 use sealops_crds::{CustomResource, Metadata};
 use sealops_formats::Plaintext;
 use serde::Deserialize;
@@ -26,11 +27,11 @@ use crate::sealed::TargetVersion;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest answer that is read: a list page of Secrets of 1 MiB each is never asked for.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
-const AS_METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+pub(super) const AS_METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 const API_SERVERS: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes";
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const APPLY: &str = "application/apply-patch+yaml";
-const MERGE: &str = "application/merge-patch+json";
+pub(super) const MERGE: &str = "application/merge-patch+json";
 const IMMUTABLE: &str = "field is immutable when `immutable` is set";
 
 /// Sends requests.
@@ -59,7 +60,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    fn unavailable(message: impl Into<String>) -> Self {
+    pub(super) fn unavailable(message: impl Into<String>) -> Self {
         Self { code: 0, reason: String::new(), message: message.into() }
     }
 
@@ -157,6 +158,31 @@ impl SecretApi {
         match self.get(&resource_path::<T>(key)).await {
             Ok(body) => serde_json::from_slice(body.expose())
                 .map(Some)
+                .map_err(|error| problem(format!("the object does not fit at column {}", error.column()))),
+            Err(refusal) if refusal.is_not_found() => Ok(None),
+            Err(refusal) => Err(problem(refusal.to_string())),
+        }
+    }
+
+    /// Returns the settings of a generator, `None` where there is none.
+    ///
+    /// # Errors
+    /// Returns the API server's refusal, or where its answer does not fit.
+    pub(super) async fn generator_settings(
+        &self,
+        plural: &str,
+        key: &ObjectKey,
+    ) -> Result<Option<serde_json::Value>, ReadError> {
+        let problem = |problem: String| ReadError { kind: "generator", name: key.to_string(), problem };
+        let path = format!(
+            "/apis/{}/namespaces/{}/{plural}/{}",
+            sealops_crds::generators::API_VERSION,
+            key.namespace,
+            key.name
+        );
+        match self.get(&path).await {
+            Ok(body) => serde_json::from_slice::<OpaqueGenerator>(body.expose())
+                .map(|object| Some(object.spec))
                 .map_err(|error| problem(format!("the object does not fit at column {}", error.column()))),
             Err(refusal) if refusal.is_not_found() => Ok(None),
             Err(refusal) => Err(problem(refusal.to_string())),
@@ -342,11 +368,11 @@ impl SecretApi {
         self.send(Method::PATCH, &path, Some((MERGE, body.to_string().into())), AS_METADATA).await.map(drop)
     }
 
-    async fn get(&self, path: &str) -> Result<Plaintext, Refusal> {
+    pub(super) async fn get(&self, path: &str) -> Result<Plaintext, Refusal> {
         self.send(Method::GET, path, None, JSON).await
     }
 
-    async fn send(
+    pub(super) async fn send(
         &self,
         method: Method,
         path: &str,
@@ -399,7 +425,7 @@ fn secret_path(namespace: &str, name: Option<&str>) -> String {
     }
 }
 
-fn resource_path<T: CustomResource>(key: &ObjectKey) -> String {
+pub(super) fn resource_path<T: CustomResource>(key: &ObjectKey) -> String {
     let scope = match T::REACH {
         sealops_crds::resource::Reach::Namespaced => format!("namespaces/{}/", key.namespace),
         sealops_crds::resource::Reach::Cluster => String::new(),
@@ -407,7 +433,7 @@ fn resource_path<T: CustomResource>(key: &ObjectKey) -> String {
     format!("/apis/{}/{scope}{}/{}", T::API_VERSION, T::PLURAL, key.name)
 }
 
-fn metadata_of(body: &Plaintext) -> Result<Metadata, String> {
+pub(super) fn metadata_of(body: &Plaintext) -> Result<Metadata, String> {
     #[derive(Deserialize)]
     struct Object {
         metadata: Metadata,

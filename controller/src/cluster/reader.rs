@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use sealops_crds::generators::ClusterGenerator;
 use sealops_crds::{ClusterSecretStore, Metadata, SecretStore};
 use sealops_formats::Plaintext;
+use serde_json::Value;
 
 use super::api::SecretApi;
 use crate::object::{
@@ -32,6 +34,13 @@ impl ClusterReader for LiveReader {
         &'a self,
         name: &'a str,
     ) -> BoxFuture<'a, Result<Option<ClusterSecretStore>, ReadError>> {
+        Box::pin(async move { self.api.object(&ObjectKey::new("", name)).await })
+    }
+
+    fn cluster_generator<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<ClusterGenerator>, ReadError>> {
         Box::pin(async move { self.api.object(&ObjectKey::new("", name)).await })
     }
 
@@ -91,6 +100,19 @@ impl ObjectReader for LiveNamespace {
         Box::pin(async move {
             match self.key(name) {
                 Some(key) => self.api.service_account(&key).await,
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn generator<'a>(
+        &'a self,
+        plural: &'a str,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Value>, ReadError>> {
+        Box::pin(async move {
+            match self.key(name) {
+                Some(key) => self.api.generator_settings(plural, &key).await,
                 None => Ok(None),
             }
         })

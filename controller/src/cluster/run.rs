@@ -17,17 +17,17 @@ use tracing::{info, warn};
 
 use super::api::SecretApi;
 use super::events::Recorder;
-use super::external::{ExternalDriver, ExternalOptions};
 use super::http::{
     Clients, Limiter, Limits, Router, SealingApi, main_routes, metrics_routes, sealing_routes, serve,
 };
 use super::keys::{KeyManager, KeyOptions};
 use super::leader::{Candidate, LeaderElector, Leadership, Timing};
 use super::metrics::{Metrics, ObjectLabels};
+use super::run_external::{ExternalHalf, HalfOptions, Reconcilers};
 use super::sealed::{SealedDriver, SealedOptions};
 use super::throttle::Rate;
 use super::watch::{Namespaces, Seen, secrets};
-use crate::external::{self, DirectStores, NoGenerators, StoreEnvironment, StoreRules};
+use crate::external::{Options, StoreRules};
 
 /// Everything that the process is told.
 #[derive(Debug, Clone)]
@@ -84,7 +84,7 @@ pub struct HttpOptions {
 
 const LEASE: &str = "sealops-controller";
 /// Longest time that work in hand may take after a signal.
-const DRAIN: Duration = Duration::from_secs(20);
+pub(super) const DRAIN: Duration = Duration::from_secs(20);
 
 /// Runs until SIGTERM or SIGINT, then drains. SIGUSR1 makes a new sealing key.
 ///
@@ -101,8 +101,6 @@ pub async fn run(options: RunOptions) -> Result<(), String> {
     let metrics = Arc::new(Metrics::new(&options.revision, options.object_labels));
     let api = SecretApi::new(client.clone()).throttled(options.api_rate);
     let (recorder, events) = Recorder::new(client.clone(), "sealed-secrets", options.identity.clone());
-    let (external_recorder, external_events) =
-        Recorder::new(client.clone(), "external-secrets", options.identity.clone());
     let keys = KeyManager::new(api.clone(), options.keys.clone(), recorder.clone(), Arc::clone(&metrics));
     let keys = Arc::new(keys);
     let sealed = SealedDriver::new(
@@ -112,39 +110,31 @@ pub async fn run(options: RunOptions) -> Result<(), String> {
         recorder,
         options.sealed.clone(),
     );
-    let external = options.external_workers.map(|workers| {
-        let namespaces = options.sealed.namespaces.clone();
-        let templates = options.sealed.open.templates;
-        let environment = StoreEnvironment { templates, network: true, ..StoreEnvironment::default() };
-        let driver = ExternalOptions {
-            namespaces,
-            workers,
-            stores: Arc::new(DirectStores::new(StoreRules::default(), environment)),
-            generators: Arc::new(NoGenerators),
-            options: external::Options {
-                templates,
-                allow_token_secrets: options.sealed.open.allow_token_secrets,
-            },
-        };
-        ExternalDriver::new(api.clone(), Arc::clone(&metrics), external_recorder, driver)
-    });
-
     let (stop_work, work) = watch::channel(false);
     let (stop_rest, rest) = watch::channel(false);
+    let identity = options.identity.clone();
     let (elector, leadership) = elect(&client, &options);
     let elector = elector.map(|elector| tokio::spawn(elector.run(rest.clone())));
     tokio::spawn(events.run());
-    tokio::spawn(external_events.run());
     if options.watch_keys {
         tokio::spawn(follow_keys(client.clone(), Arc::clone(&keys)));
     }
     tokio::spawn(publish_leadership(Arc::clone(&metrics), leadership.clone()));
     tokio::spawn(Arc::clone(&sealed).watch());
     let mut working = vec![tokio::spawn(Arc::clone(&sealed).lead(leadership.clone(), work.clone()))];
-    if let Some(external) = &external {
-        tokio::spawn(Arc::clone(external).watch());
-        working.push(tokio::spawn(Arc::clone(external).lead(leadership, work)));
-    }
+    let external = options.external_workers.map(|workers| {
+        let options = HalfOptions {
+            namespaces: options.sealed.namespaces.clone(),
+            workers,
+            stores: StoreRules::default(),
+            reconcilers: Reconcilers::default(),
+            rules: Options {
+                templates: options.sealed.open.templates,
+                allow_token_secrets: options.sealed.open.allow_token_secrets,
+            },
+        };
+        ExternalHalf::start(&api, &client, &metrics, &identity, &options, &leadership, &work)
+    });
     let routes = routes(&options, api, &sealed, &keys, limiter);
     let limits = options.http.limits;
     let serving = [
@@ -156,8 +146,9 @@ pub async fn run(options: RunOptions) -> Result<(), String> {
     info!("stopping: finishing the work in hand");
     stop_work.send_replace(true);
     sealed.queue().shut_down(super::queue::Drain::Discard);
-    if let Some(external) = &external {
-        external.queue().shut_down(super::queue::Drain::Discard);
+    if let Some(external) = external {
+        external.shut_down();
+        working.extend(external.working);
     }
     if timeout(DRAIN, futures::future::join_all(working)).await.is_err() {
         warn!("the work in hand did not end in time");
@@ -189,7 +180,7 @@ fn routes(
     sealing_routes(routes, sealing, clients, limiter)
 }
 
-async fn connect(connection: &Connection) -> Result<Client, String> {
+pub(super) async fn connect(connection: &Connection) -> Result<Client, String> {
     let config = match connection {
         Connection::Kubeconfig(Some(path)) => {
             let read = Kubeconfig::read_from(path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -208,7 +199,7 @@ async fn connect(connection: &Connection) -> Result<Client, String> {
         .map_err(|error| format!("cannot set up the connection to the API server: {error}"))
 }
 
-async fn bind(addresses: &[SocketAddr]) -> Result<TcpListener, String> {
+pub(super) async fn bind(addresses: &[SocketAddr]) -> Result<TcpListener, String> {
     let shown = addresses.first().map_or_else(|| "no address".to_owned(), ToString::to_string);
     let listener =
         TcpListener::bind(addresses).await.map_err(|error| format!("cannot listen on {shown}: {error}"))?;
@@ -244,7 +235,7 @@ async fn follow_keys(client: Client, keys: Arc<KeyManager>) {
     }
 }
 
-async fn publish_leadership(metrics: Arc<Metrics>, leadership: Leadership) {
+pub(super) async fn publish_leadership(metrics: Arc<Metrics>, leadership: Leadership) {
     loop {
         metrics.leader(false);
         let guard = leadership.acquired().await;
@@ -253,14 +244,14 @@ async fn publish_leadership(metrics: Arc<Metrics>, leadership: Leadership) {
     }
 }
 
-struct Signals {
+pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     user: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self, String> {
+    pub(super) fn new() -> Result<Self, String> {
         let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
@@ -270,7 +261,7 @@ impl Signals {
     }
 
     /// Waits for the end; meanwhile does what SIGUSR1 asks for.
-    async fn wait(&mut self, renew: impl Fn()) {
+    pub(super) async fn wait(&mut self, renew: impl Fn()) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,

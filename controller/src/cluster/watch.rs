@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use futures::stream::{BoxStream, SelectAll, StreamExt};
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::core::PartialObjectMeta;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -89,6 +89,22 @@ where
     let config = config(labels);
     let streams = apis.into_iter().map(|api| watcher(api, config.clone()).boxed()).collect();
     merge(streams, kind, |object: PartialObjectMeta<K>| convert(&object.metadata))
+}
+
+/// Watches the metadata of a kind of custom resource in all namespaces.
+pub fn metadata_of<T: CustomResource>(client: &Client) -> BoxStream<'static, Seen<Metadata>> {
+    let resource =
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(T::GROUP, T::VERSION, T::KIND), T::PLURAL);
+    let api = Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &resource);
+    let streams = vec![watcher(api, config(None)).boxed()];
+    merge(streams, T::KIND, |object: PartialObjectMeta<DynamicObject>| convert(&object.metadata))
+}
+
+/// Watches the metadata of namespaces; their keys have no namespace.
+pub fn namespaces(client: &Client) -> BoxStream<'static, Seen<Metadata>> {
+    let api: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
+    let streams = vec![watcher(api, config(None)).boxed()];
+    merge(streams, "Namespace", |object: PartialObjectMeta<Namespace>| convert(&object.metadata))
 }
 
 /// Small pages: a page is in memory three times while it is read.

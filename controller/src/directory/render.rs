@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use sealops_crds::external_secret::GeneratorRef;
 use sealops_crds::{CustomResource, ExternalSecret, SealedSecret};
 use sealops_crypto::sealing::{Fingerprint, SealingKeyRing};
 
 use super::load::{Directory, Manifest};
 use super::reader::DirectoryReader;
-use crate::external::{DirectStores, Moment, NoGenerators, StoreEnvironment, StoreRules, Surroundings};
-use crate::object::{ClusterReader, ObjectKey, SecretObject};
+use crate::external::{
+    DirectStores, Generated, GeneratorProblem, Generators, Moment, StoreEnvironment, StoreRules, Surroundings,
+};
+use crate::object::{BoxFuture, ClusterReader, ObjectKey, SecretObject};
 use crate::outcome::{Change, Outcome};
 use crate::sealed::{self, OpenOptions};
 use crate::{HINT_ANNOTATION, external};
@@ -128,6 +131,22 @@ async fn fetch(
         return Err(failure.cause);
     }
     Ok(written(decision.outcome))
+}
+
+/// A rendered folder is the same each time, which what a generator makes is not.
+struct NoGenerators;
+
+impl Generators for NoGenerators {
+    fn generate<'a>(
+        &'a self,
+        reference: &'a GeneratorRef,
+        _: &'a str,
+        _: &'a dyn ClusterReader,
+        _: i64,
+    ) -> BoxFuture<'a, Result<Generated, GeneratorProblem>> {
+        let text = format!("{} {} would make other values at each run", reference.kind, reference.name);
+        Box::pin(async move { Err(GeneratorProblem::Use(text)) })
+    }
 }
 
 fn written(outcome: Outcome) -> Option<SecretObject> {

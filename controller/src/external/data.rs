@@ -14,6 +14,7 @@ use sealops_providers::{
 };
 
 use super::store::{Freshness, StoreHandle, StoreProblem, find_store};
+use super::generators::GeneratorProblem;
 use super::{Failure, Moment, Surroundings, rewrite, values};
 use crate::outcome::Event;
 use crate::templates::TemplateOptions;
@@ -37,7 +38,7 @@ pub(super) async fn fetch(
     let policy = target.and_then(|target| target.deletion_policy.as_ref());
     let tolerates = policy.is_some_and(|policy| *policy != DeletionPolicy::Retain);
     let fresh = if moment.moved { Freshness::NOW } else { Freshness::of(external, moment.now) };
-    let mut fetch = Fetch { external, surroundings, fresh, open: BTreeMap::new() };
+    let mut fetch = Fetch { external, surroundings, fresh, now: moment.now, open: BTreeMap::new() };
     let mut fetched = Fetched { values: Values::new(), events: Vec::new() };
     for (index, entry) in external.spec.data_from.iter().enumerate() {
         match fetch.set(entry).await {
@@ -94,6 +95,7 @@ struct Fetch<'a> {
     external: &'a ExternalSecret,
     surroundings: &'a Surroundings<'a>,
     fresh: Freshness,
+    now: i64,
     /// Stores that this reconcile has opened, by kind and name.
     open: BTreeMap<(bool, String), Open>,
 }
@@ -196,7 +198,13 @@ impl Fetch<'_> {
     }
 
     async fn generated(&self, reference: &GeneratorRef) -> Result<Values, Failure> {
-        self.surroundings.generators.generate(reference, self.namespace()).await
+        let Surroundings { cluster, generators, .. } = *self.surroundings;
+        let generated = generators.generate(reference, self.namespace(), cluster, self.now).await;
+        let generated = generated.map_err(|problem| Failure {
+            is_foreign: matches!(problem, GeneratorProblem::ForeignClass(_)),
+            ..Failure::cause(problem.to_string())
+        })?;
+        Ok(generated.values)
     }
 
     fn namespace(&self) -> &str {

@@ -14,6 +14,8 @@ pub struct Failure {
     pub retry: Retry,
     /// Whether the store has no such value, which a deletion policy may make good.
     pub is_missing: bool,
+    /// Whether a part is another controller's, so that nothing is to be said.
+    pub is_foreign: bool,
     /// Whether the status names the target all the same.
     pub bound: bool,
     /// What happened before it.
@@ -30,6 +32,7 @@ impl Failure {
             cause,
             retry,
             is_missing: false,
+            is_foreign: false,
             bound: false,
             events: Vec::new(),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sealops_crds::ExternalSecret;
+use sealops_crds::{ExternalSecret, Metadata};
 use sealops_formats::Plaintext;
 use sha3::{Digest, Sha3_224};
 
@@ -33,7 +33,11 @@ pub fn owner_hash(namespace: &str, name: &str) -> String {
 
 /// Returns `status.syncedResourceVersion`: generation and hash of labels and annotations.
 pub fn object_version(external: &ExternalSecret) -> String {
-    let metadata = &external.metadata;
+    version_of(&external.metadata)
+}
+
+/// Returns `status.syncedResourceVersion` of an object of any kind.
+pub fn version_of(metadata: &Metadata) -> String {
     let print = |map: &BTreeMap<String, String>| {
         map.iter().map(|(name, value)| format!("{name}:{value}")).collect::<Vec<_>>().join(" ")
     };

@@ -10,6 +10,7 @@
 //!   template::render or Content::copied ──► target::decide ──► Change ──► (committer) ──► report
 //! ```
 
+pub mod children;
 mod credentials;
 mod cron;
 mod data;
@@ -18,6 +19,7 @@ mod generators;
 mod gjson;
 mod hash;
 mod json;
+pub mod push;
 mod refresh;
 mod report;
 mod rewrite;
@@ -29,8 +31,8 @@ mod values;
 
 pub use credentials::{Referenced, StoreEnvironment, Used};
 pub use failure::Failure;
-pub use generators::{Generators, NoGenerators};
-pub use hash::{data_hash, object_version, owner_hash};
+pub use generators::{Generated, GeneratorProblem, Generators, ObjectGenerators};
+pub use hash::{data_hash, object_version, owner_hash, version_of};
 pub use refresh::{Due, due, go_duration};
 pub use report::{Done, Report, Settled, report};
 pub use selector::matches as labels_match;
@@ -144,22 +146,14 @@ pub async fn reconcile(
     Ok(decision)
 }
 
-/// Returns whether the object is left alone: it uses a store or generator of another class, or a cluster store where
-/// those are off. Any other problem with a store is a failure later.
+/// Returns whether the object is left alone: it uses a store of another class, or a cluster store where those are off.
+/// Any other problem with a store is a failure later.
 async fn is_foreign(external: &ExternalSecret, surroundings: &Surroundings<'_>) -> bool {
     let namespace = external.metadata.namespace.as_deref().unwrap_or_default();
     let rules = surroundings.stores.rules();
     for reference in data::stores_of(external) {
         let store = find_store(rules, reference, namespace, surroundings.cluster).await;
         if store.is_err_and(|problem| problem.is_foreign()) {
-            return true;
-        }
-    }
-    for entry in &external.spec.data_from {
-        let generator = entry.source_ref.as_ref().and_then(|source| source.generator_ref.as_ref());
-        let Some(generator) = generator else { continue };
-        let class = surroundings.generators.class(generator, namespace).await.unwrap_or_default();
-        if !class.is_empty() && class != rules.class {
             return true;
         }
     }
@@ -190,7 +184,10 @@ async fn refresh(
     existing: Option<SecretObject>,
     moment: &Moment,
 ) -> Result<Decision, Failure> {
-    let fetched = data::fetch(external, surroundings, moment).await?;
+    let fetched = match data::fetch(external, surroundings, moment).await {
+        Err(failure) if failure.is_foreign => return Ok(Decision::nothing(Settled::Ignored, Vec::new())),
+        fetched => fetched?,
+    };
     let events = fetched.events;
     let deletion = external.spec.target.as_ref().and_then(|target| target.deletion_policy.as_ref());
     if fetched.values.is_empty() && deletion != Some(&DeletionPolicy::Merge) {

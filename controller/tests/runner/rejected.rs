@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::harness::*;
 
 /// Scenarios whose definitions are not complete yet.
-const LATER: &[&str] = &["bad-store-kubernetes-webhook", "bad-store-vault"];
+const LATER: &[&str] = &["bad-store-vault"];
 
 #[test]
 fn objects_are_refused_in_upstreams_words() {

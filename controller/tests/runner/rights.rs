@@ -51,6 +51,57 @@ spec:
   data: [{secretKey: user, remoteRef: {key: user}}]
 "#;
 
+/// Objects in which every kind of generator is read, and stores are selected by labels.
+fn generators() -> String {
+    let kinds = [
+        ("Password", json!({ "length": 8 })),
+        ("UUID", json!({})),
+        ("Fake", json!({ "data": { "a": "b" } })),
+        ("MFA", json!({ "secret": { "name": "none", "key": "k" } })),
+        ("Webhook", json!({ "url": "http://127.0.0.1:1/", "result": {} })),
+    ];
+    let push = |name: &str, kind: &str, reference: serde_json::Value| {
+        json!({ "apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret",
+            "metadata": { "name": name, "namespace": "shop" },
+            "spec": { "secretStoreRefs": [{ "name": "none", "kind": kind }],
+                "selector": { "generatorRef": reference } } })
+    };
+    let mut all = Vec::new();
+    for (kind, spec) in kinds {
+        let name = kind.to_lowercase();
+        all.push(json!({ "apiVersion": "generators.external-secrets.io/v1alpha1", "kind": kind,
+            "metadata": { "name": name, "namespace": "shop" }, "spec": spec }));
+        all.push(push(&name, "SecretStore", json!({ "kind": kind, "name": name })));
+    }
+    all.iter().map(|object| object.to_string()).collect::<Vec<_>>().join("\n---\n")
+}
+
+/// What a PushSecret reads in its own namespace, and its finalizer on and off.
+async fn exercise_pushes(plane: &ControlPlane, selected: &[&str]) -> Result<()> {
+    let client = plane.client()?;
+    plane.apply_manifests(&generators()).await?;
+    for kind in selected {
+        let push = json!({ "apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret",
+            "metadata": { "name": format!("selects-{}", kind.to_lowercase()), "namespace": "shop" },
+            "spec": {
+                "secretStoreRefs": [{ "labelSelector": { "matchLabels": { "a": "b" } }, "kind": kind }, { "name": "none" }],
+                "selector": { "secret": { "selector": { "matchLabels": { "a": "b" } } } } } });
+        plane.apply_manifests(&push.to_string()).await?;
+        event(&client, "shop", &format!("selects-{}", kind.to_lowercase()), "Errored").await?;
+    }
+    for name in ["password", "uuid", "fake", "mfa", "webhook"] {
+        event(&client, "shop", name, "Errored").await?;
+    }
+    let pushes = super::cluster_kinds::api(&client, "PushSecret", Some("shop"));
+    let patch = Patch::Merge(json!({ "spec": { "deletionPolicy": "Delete" } }));
+    pushes.patch("uuid", &PatchParams::default(), &patch).await?;
+    eventually("the finalizer is there", PATIENCE, async || {
+        pushes.get("uuid").await.ok()?.metadata.finalizers.filter(|names| !names.is_empty())
+    })
+    .await?;
+    Ok(())
+}
+
 fn deploy(path: &str) -> Result<String> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy")).join(path);
     std::fs::read_to_string(&path).with_context(|| path.display().to_string())
@@ -178,6 +229,8 @@ fn runs_with_exactly_the_rights_of_the_manifests() {
         let kubeconfig = plane.service_account_kubeconfig(HOME, "sealed-secrets-controller").await?;
         let mut controller = Controller::start_as(&kubeconfig, &[]).await?;
         exercise(&plane, &controller, FROM_CLUSTER_STORE).await?;
+        exercise_pushes(&plane, &["SecretStore", "ClusterSecretStore"]).await?;
+        super::cluster_kinds::exercise(&plane).await?;
         assert!(controller.process.terminate(PATIENCE)?.success());
         println!("all namespaces: {}", assert_exact(&plane, mark, 28).await?);
         Ok(())
@@ -199,6 +252,7 @@ fn named_namespaces_need_no_right_in_the_cluster() {
         let kubeconfig = plane.service_account_kubeconfig(HOME, "sealed-secrets-controller").await?;
         let mut controller = Controller::start_as(&kubeconfig, &["--namespaces=shop"]).await?;
         exercise(&plane, &controller, "").await?;
+        exercise_pushes(&plane, &["SecretStore"]).await?;
         assert!(controller.process.terminate(PATIENCE)?.success());
         println!("named namespaces: {}", assert_exact(&plane, mark, 31).await?);
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use sealops_controller::external::{
-    self, DirectStores, Done, Failure, Moment, NoGenerators, Options, Surroundings, field_manager,
+    self, DirectStores, Done, Failure, Moment, ObjectGenerators, Options, StoreEnvironment, Surroundings,
+    field_manager,
 };
 use sealops_controller::object::{
     BoxFuture, ClusterReader, ConfigMapObject, ObjectReader, ReadError, SecretObject,
@@ -315,7 +316,7 @@ impl Run {
         let surroundings = Surroundings {
             cluster: &self.world,
             stores: &DirectStores::default(),
-            generators: &NoGenerators,
+            generators: &ObjectGenerators::new("default", StoreEnvironment::default()),
             options: Options { templates, allow_token_secrets: false },
         };
         let moment = Moment { now: self.now, ..Moment::default() };

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::secret_store::RetrySettings;
+use crate::secret_store::{RetrySettings, SecretSelector};
 use crate::tolerant::null_default;
 
 /// How a password is made.
@@ -119,7 +119,7 @@ words! {
 pub struct MfaSpec {
     /// The shared secret, in base32.
     #[serde(deserialize_with = "null_default")]
-    pub secret: SecretKeySelector,
+    pub secret: SecretSelector,
     /// Number of digits; unset is 6.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub length: Option<i64>,
@@ -132,33 +132,6 @@ pub struct MfaSpec {
     /// The time to make it for; unset is now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
-}
-
-/// Names a key of a Secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
-pub struct SecretKeySelector {
-    /// Name of the Secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Namespace of the Secret; only for objects without a namespace of their own.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// Key in the Secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-}
-
-/// How an HTTP endpoint is asked; as the settings of a webhook store.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct WebhookSpec(pub Value);
-
-impl fmt::Debug for WebhookSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WebhookSpec")
-    }
 }
 
 /// How an engine of Vault or OpenBao is asked.
@@ -210,22 +183,5 @@ words! {
         Auth = "Auth",
         /// All of it.
         Raw = "Raw",
-    }
-}
-
-#[cfg(feature = "schema")]
-impl schemars::JsonSchema for WebhookSpec {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "WebhookSpec".into()
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {
-            "url": { "type": "string", "description": "Address of the endpoint; a template." },
-            "result": {
-                "type": "object",
-                "description": "What is taken from the answer.",
-                "x-kubernetes-preserve-unknown-fields": true,
-            },
-        } })
     }
 }

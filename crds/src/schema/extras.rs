@@ -153,6 +153,7 @@ const STORE_KIND: Kind = Kind {
     extras: &[
         ("", STORE),
         ("", providers::PROVIDERS),
+        ("spec.provider.webhook", providers::WEBHOOK),
         ("", vault::VAULT),
         ("spec.conditions[].namespaceSelector", SELECTOR),
         ("", STATUS),

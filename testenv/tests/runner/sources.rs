@@ -10,7 +10,9 @@ const EXPOSE: &[&str] = &[
     "controller/src/cluster/api.rs",       // request bodies, and a check that messages quote no value
     "controller/src/directory/load.rs",    // the text of a manifest, parsed
     "controller/src/external/data.rs",     // decoding and properties of fetched values
+    "controller/src/external/generators/", // encoding what was made; JSON of a webhook
     "controller/src/external/hash.rs",     // the data hash
+    "controller/src/external/push/",       // whole Secrets as JSON; names that a template yields
     "controller/src/object.rs",            // base64 of a Secret, its JSON parsed
     "controller/src/sealed/",              // MACs of proofs, keys read from Secrets
     "crypto/src/age/",                     // parts of data keys, identities, passphrases

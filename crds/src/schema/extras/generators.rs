@@ -57,7 +57,7 @@ pub(super) const WEBHOOK: Kind = Kind {
     kind: Webhook::KIND,
     plural: Webhook::PLURAL,
     derived: super::super::derived::<Webhook>,
-    extras: &[("spec", WEBHOOK_ROWS)],
+    extras: &[("spec", super::providers::WEBHOOK), ("spec", WEBHOOK_ROWS)],
     ..GENERATOR
 };
 
@@ -79,6 +79,7 @@ pub(super) const CLUSTER_GENERATOR: Kind = Kind {
         ("spec.generator.passwordSpec", PASSWORD_ROWS),
         ("spec.generator.sshKeySpec", SSH_KEY_ROWS),
         ("spec.generator.mfaSpec", MFA_ROWS),
+        ("spec.generator.webhookSpec", super::providers::WEBHOOK),
         ("spec.generator.webhookSpec", WEBHOOK_ROWS),
         ("spec.generator.vaultDynamicSecretSpec", VAULT_ROWS),
     ],
