@@ -10,6 +10,12 @@
 //!   template::render or Content::copied ──► target::decide ──► Change ──► (committer) ──► report
 //! ```
 
+#[cfg(feature = "cluster")]
+mod batches;
+#[cfg(feature = "cluster")]
+mod breaker;
+#[cfg(feature = "cluster")]
+mod connections;
 pub mod children;
 mod credentials;
 mod cron;
@@ -20,6 +26,8 @@ mod gjson;
 mod hash;
 mod json;
 pub mod push;
+#[cfg(feature = "cluster")]
+mod reads;
 mod refresh;
 mod report;
 mod rewrite;
@@ -29,6 +37,10 @@ mod target;
 mod template;
 mod values;
 
+#[cfg(feature = "cluster")]
+pub use breaker::Open;
+#[cfg(feature = "cluster")]
+pub use connections::{CheckError, Checked, Connections, Observer};
 pub use credentials::{Referenced, StoreEnvironment, Used};
 pub use failure::Failure;
 pub use generators::{Generated, GeneratorProblem, Generators, ObjectGenerators};

@@ -152,10 +152,10 @@ const STORE_KIND: Kind = Kind {
     derived: super::derived::<SecretStore>,
     extras: &[
         ("", STORE),
+        ("spec.conditions[].namespaceSelector", SELECTOR),
         ("", providers::PROVIDERS),
         ("spec.provider.webhook", providers::WEBHOOK),
         ("", vault::VAULT),
-        ("spec.conditions[].namespaceSelector", SELECTOR),
         ("", STATUS),
     ],
     status: true,

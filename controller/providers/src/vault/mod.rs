@@ -18,14 +18,13 @@ mod auth;
 mod client;
 #[cfg(feature = "local-keys")]
 mod environment;
-mod json;
 mod transit;
 
+pub(crate) use crate::json::Json;
 pub use auth::{Login, Session};
 pub use client::{Client, Settings};
 #[cfg(feature = "local-keys")]
 pub use environment::EnvironmentServers;
-pub(crate) use json::Json;
 pub use transit::{ALLOWLIST, Allowlist, Servers, Transit};
 
 /// Name in errors: that of the property in the CRD.

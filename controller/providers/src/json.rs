@@ -50,6 +50,18 @@ impl Json {
         }
     }
 
+    /// Makes a second copy, on purpose.
+    pub(crate) fn duplicate(&self) -> Self {
+        match self {
+            Self::Null => Self::Null,
+            Self::Bool(value) => Self::Bool(*value),
+            Self::Number(text) => Self::Number(text.duplicate()),
+            Self::Text(text) => Self::Text(text.duplicate()),
+            Self::List(items) => Self::List(items.iter().map(Self::duplicate).collect()),
+            Self::Map(entries) => Self::map(entries.iter().map(|(key, value)| (key, value.duplicate()))),
+        }
+    }
+
     /// Returns what a map has under a key; null is nothing.
     pub(crate) fn get(&self, key: &str) -> Option<&Json> {
         let Self::Map(entries) = self else { return None };
