@@ -363,6 +363,10 @@ pub async fn connect(
         Some(Provider::Kubernetes(settings)) => crate::kubernetes::connect(settings, context).await,
         #[cfg(feature = "webhook")]
         Some(Provider::Webhook(settings)) => crate::webhook::connect(settings, context).await,
+        #[cfg(feature = "vault")]
+        Some(Provider::Vault(settings) | Provider::OpenBao(settings)) => {
+            crate::vault::connect(store, settings, context).await
+        }
         Some(other) => fail(other.name(), ProviderErrorKind::NotBuilt),
         None => fail("unknown", ProviderErrorKind::Invalid("spec.provider is missing".to_owned())),
     }
