@@ -12,10 +12,12 @@ use crate::tolerant::null_default;
 mod kubernetes;
 mod provider;
 mod reference;
+mod vault;
 mod webhook;
 pub use kubernetes::*;
 pub use provider::*;
 pub use reference::*;
+pub use vault::*;
 pub use webhook::*;
 
 /// A place that holds secrets, for its namespace.

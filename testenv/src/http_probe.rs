@@ -19,15 +19,41 @@ pub struct HttpAnswer {
 /// # Errors
 /// If nothing listens, or the answer is not HTTP.
 pub fn http_get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<HttpAnswer> {
-    let silence = Duration::from_secs(5);
+    http_call_within(Duration::from_secs(5), address, "GET", path, headers, &[])
+}
+
+/// As [`http_get`], for any method and with a body; gives up after a minute of silence.
+///
+/// # Errors
+/// As [`http_get`].
+pub fn http_call(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<HttpAnswer> {
+    http_call_within(Duration::from_secs(60), address, method, path, headers, body)
+}
+
+fn http_call_within(
+    silence: Duration,
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<HttpAnswer> {
     let mut stream =
         TcpStream::connect_timeout(&address, silence).with_context(|| format!("connect to {address}"))?;
     stream.set_read_timeout(Some(silence))?;
     stream.set_write_timeout(Some(silence))?;
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n{headers}\r\n")?;
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\n{length}{headers}\r\n")?;
+    stream.write_all(body)?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).with_context(|| format!("read the answer to GET {path}"))?;
+    stream.read_to_end(&mut answer).with_context(|| format!("read the answer to {method} {path}"))?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) =
         answer.split_once("\r\n\r\n").with_context(|| format!("{address} does not speak HTTP"))?;

@@ -16,8 +16,9 @@ use rustls::{ClientConfig, RootCertStore};
 use sealops_formats::Plaintext;
 use tokio::time::{Instant, timeout_at};
 
-use crate::ProviderErrorKind;
+use crate::egress::{self, Resolver};
 use crate::http_extras::{self, Extras};
+use crate::{Egress, ProviderErrorKind};
 
 /// Longest time until a connection stands.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,8 +41,8 @@ pub struct TlsSettings {
 /// Sends requests. Clones share connections.
 #[derive(Clone)]
 pub struct HttpClient {
-    plain: Client<HttpConnector, Full<Bytes>>,
-    tls: Arc<OnceLock<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>>,
+    plain: Client<Connector, Full<Bytes>>,
+    tls: Arc<OnceLock<Client<HttpsConnector<Connector>, Full<Bytes>>>>,
     settings: Arc<TlsSettings>,
     extras: Arc<Extras>,
 }
@@ -124,7 +125,7 @@ impl HttpClient {
     /// Makes a client with further settings.
     pub fn with(settings: TlsSettings, extras: Extras) -> Self {
         Self {
-            plain: builder().build(connector()),
+            plain: builder().build(connector(extras.egress)),
             tls: Arc::default(),
             settings: Arc::new(settings),
             extras: Arc::new(extras),
@@ -143,7 +144,10 @@ impl HttpClient {
             .url
             .parse()
             .map_err(|_| ProviderErrorKind::Invalid(format!("{:?} is no address", request.url)))?;
-        let host = uri.authority().map(ToString::to_string).unwrap_or_default();
+        // Not the whole authority: a password may stand in it.
+        let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let host = format!("{}{port}", uri.host().unwrap_or_default());
+        egress::check(self.extras.egress, uri.host().unwrap_or_default())?;
         let is_tls = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
@@ -182,11 +186,11 @@ impl HttpClient {
         Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
     }
 
-    fn tls(&self) -> Result<&Client<HttpsConnector<HttpConnector>, Full<Bytes>>, ProviderErrorKind> {
+    fn tls(&self) -> Result<&Client<HttpsConnector<Connector>, Full<Bytes>>, ProviderErrorKind> {
         if let Some(client) = self.tls.get() {
             return Ok(client);
         }
-        let mut inner = connector();
+        let mut inner = connector(self.extras.egress);
         inner.enforce_http(false);
         let connector =
             http_extras::tls_connector(self.tls_config()?, self.extras.server_name.as_deref(), inner)?;
@@ -217,8 +221,11 @@ pub(crate) fn builder() -> Builder {
     builder
 }
 
-pub(crate) fn connector() -> HttpConnector {
-    let mut connector = HttpConnector::new();
+/// Makes connections, to where the policy allows it.
+pub(crate) type Connector = HttpConnector<Resolver>;
+
+pub(crate) fn connector(egress: Egress) -> Connector {
+    let mut connector = HttpConnector::new_with_resolver(Resolver::new(egress));
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
     connector.set_nodelay(true);
     connector
@@ -265,5 +272,8 @@ fn unreachable_host(host: &str, error: &ClientError) -> ProviderErrorKind {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    ProviderErrorKind::Unavailable(format!("cannot reach {host}: {cause}"))
+    match cause.downcast_ref::<egress::Refused>() {
+        Some(refused) => ProviderErrorKind::Forbidden(refused.to_string()),
+        None => ProviderErrorKind::Unavailable(format!("cannot reach {host}: {cause}")),
+    }
 }

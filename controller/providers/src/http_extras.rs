@@ -8,7 +8,6 @@ use ::http::{Request, Uri};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
@@ -18,8 +17,8 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_t
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 
-use crate::ProviderErrorKind;
-use crate::http::{builder, connector};
+use crate::http::{Connector, builder, connector};
+use crate::{Egress, ProviderErrorKind};
 
 /// Settings of a connection that are rarely wanted.
 #[derive(Debug, Default)]
@@ -30,6 +29,8 @@ pub struct Extras {
     pub skip_verify: bool,
     /// Proxies.
     pub proxies: Proxies,
+    /// Which addresses may be connected to. A proxy is reached wherever it is, and looks up names itself.
+    pub egress: Egress,
 }
 
 /// Which proxy a request goes through. Every proxy is asked to connect (`CONNECT`), for addresses without TLS too.
@@ -73,14 +74,14 @@ impl fmt::Debug for Proxies {
 
 /// The way through one proxy.
 pub(crate) struct Proxied {
-    tunnel: Tunnel<HttpConnector>,
-    plain: Client<Tunnel<HttpConnector>, Full<Bytes>>,
-    tls: Mutex<Option<Client<HttpsConnector<Tunnel<HttpConnector>>, Full<Bytes>>>>,
+    tunnel: Tunnel<Connector>,
+    plain: Client<Tunnel<Connector>, Full<Bytes>>,
+    tls: Mutex<Option<Client<HttpsConnector<Tunnel<Connector>>, Full<Bytes>>>>,
 }
 
 impl Proxied {
     fn new(proxy: &Intercept) -> Self {
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), connector());
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), connector(Egress::Open));
         if let Some(password) = proxy.basic_auth() {
             tunnel = tunnel.with_auth(password.clone());
         }

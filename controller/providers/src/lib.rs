@@ -9,13 +9,24 @@
 //!        └── aws, vault, … : one login and one client for both ──► http: limits of time and size, retries
 //! ```
 
+#[cfg(feature = "http")]
+mod authorities;
+#[cfg(feature = "aws")]
+pub mod aws;
+mod duration;
+#[cfg(feature = "http")]
+pub mod egress;
 mod error;
 mod fake;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "http")]
 pub mod http_extras;
+#[cfg(feature = "http")]
+mod json;
 mod key_service;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 #[cfg(feature = "local-keys")]
 pub mod local;
 #[cfg(feature = "http")]
@@ -23,10 +34,13 @@ pub mod retry;
 mod store;
 #[cfg(feature = "vault")]
 pub mod vault;
+#[cfg(feature = "webhook")]
+mod webhook;
 
 use std::future::Future;
 use std::pin::Pin;
 
+pub use duration::go_duration;
 pub use error::{ProviderError, ProviderErrorKind, Retry};
 pub use key_service::KeyService;
 pub use store::{

@@ -249,7 +249,7 @@ pub trait CredentialSource: Send + Sync {
 
     /// Returns which addresses may be connected to.
     fn egress(&self) -> Egress {
-        Egress::default()
+        Egress::NoLinkLocal
     }
 
     /// Returns one key of a Secret.
@@ -315,9 +315,9 @@ pub enum RenderProblem {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Egress {
     /// Every address.
+    #[default]
     Open,
     /// Every address but link-local ones, where clouds hand out the credentials of their machines.
-    #[default]
     NoLinkLocal,
     /// Neither link-local addresses nor this machine's own.
     NoLocal,
@@ -340,25 +340,34 @@ pub struct ConnectContext<'a> {
 /// provider that is not there.
 pub async fn connect(
     store: &SecretStoreSpec,
-    _context: &ConnectContext<'_>,
+    context: &ConnectContext<'_>,
 ) -> Result<StoreConnection, ProviderError> {
+    let fail = |backend: &str, kind| {
+        Err(ProviderError {
+            backend: backend.to_owned(),
+            operation: "open",
+            target: "the store".to_owned(),
+            kind,
+        })
+    };
     match &store.provider {
-        Some(Provider::Fake(fake)) => Ok(StoreConnection {
-            reader: Some(Box::new(fake::FakeStore::new(fake.clone()))),
-            writer: None,
-            check: None,
-        }),
-        Some(other) => Err(ProviderError {
-            backend: other.name().to_owned(),
-            operation: "open",
-            target: "the store".to_owned(),
-            kind: ProviderErrorKind::NotBuilt,
-        }),
-        None => Err(ProviderError {
-            backend: "unknown".to_owned(),
-            operation: "open",
-            target: "the store".to_owned(),
-            kind: ProviderErrorKind::Invalid("spec.provider is missing".to_owned()),
-        }),
+        Some(Provider::Fake(settings)) => {
+            let fake = fake::FakeStore::new(settings.clone(), context.store);
+            Ok(StoreConnection {
+                reader: Some(Box::new(fake.clone())),
+                writer: Some(Box::new(fake.clone())),
+                check: Some(Box::new(fake)),
+            })
+        }
+        #[cfg(feature = "kubernetes")]
+        Some(Provider::Kubernetes(settings)) => crate::kubernetes::connect(settings, context).await,
+        #[cfg(feature = "webhook")]
+        Some(Provider::Webhook(settings)) => crate::webhook::connect(settings, context).await,
+        #[cfg(feature = "vault")]
+        Some(Provider::Vault(settings) | Provider::OpenBao(settings)) => {
+            crate::vault::connect(store, settings, context).await
+        }
+        Some(other) => fail(other.name(), ProviderErrorKind::NotBuilt),
+        None => fail("unknown", ProviderErrorKind::Invalid("spec.provider is missing".to_owned())),
     }
 }

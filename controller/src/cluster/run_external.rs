@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::api::SecretApi;
 use super::events::Recorder;
-use super::external::ExternalDriver;
+use super::external::{ExternalDriver, ExternalOptions};
 use super::fan_out::FanOutDriver;
 use super::http::{Limits, Route, Router, metrics_routes, serve, text};
 use super::leader::{Candidate, LeaderElector, Leadership, Timing};
@@ -25,7 +25,9 @@ use super::run::{Connection, DRAIN, Signals, bind, connect, publish_leadership};
 use super::throttle::Rate;
 use super::watch::Namespaces;
 use crate::external::children::{ExternalSecrets, PushSecrets};
-use crate::external::{DirectStores, Generators, ObjectGenerators, StoreEnvironment, StoreRules, Stores};
+use crate::external::{
+    DirectStores, Generators, ObjectGenerators, Options, StoreEnvironment, StoreRules, Stores,
+};
 use crate::templates::TemplateOptions;
 
 /// Component of the events, as upstream's.
@@ -112,6 +114,8 @@ pub struct HalfOptions {
     pub stores: StoreRules,
     /// Which kinds are handled.
     pub reconcilers: Reconcilers,
+    /// How ExternalSecrets become Secrets.
+    pub rules: Options,
 }
 
 /// The running half.
@@ -146,14 +150,14 @@ impl ExternalHalf {
         let mut half = Self { working: Vec::new(), shut_down: Vec::new() };
         let workers = options.workers;
         let (metrics, namespaces) = (|| Arc::clone(metrics), options.namespaces.clone());
-        let external = ExternalDriver::new(
-            api.clone(),
-            metrics(),
-            recorder.clone(),
-            namespaces.clone(),
+        let external = ExternalOptions {
+            namespaces: namespaces.clone(),
             workers,
-            Arc::clone(&stores),
-        );
+            stores: Arc::clone(&stores),
+            generators: Arc::clone(&generators),
+            options: options.rules,
+        };
+        let external = ExternalDriver::new(api.clone(), metrics(), recorder.clone(), external);
         tokio::spawn(Arc::clone(&external).watch());
         let queue = Arc::clone(&external);
         half.add(external.lead(leadership.clone(), stop.clone()), move || {
@@ -233,6 +237,10 @@ pub async fn run_external(options: ExternalRunOptions) -> Result<(), String> {
         workers: options.workers,
         stores: options.stores.clone(),
         reconcilers: options.reconcilers,
+        rules: Options {
+            templates: TemplateOptions { allow_random_functions: true },
+            allow_token_secrets: false,
+        },
     };
     let half =
         ExternalHalf::start(&api, &client, &metrics, &options.identity, &half_options, &leadership, &work);

@@ -55,7 +55,7 @@ impl Used {
 }
 
 /// What all stores of a process have in common.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct StoreEnvironment {
     /// What templates of a store's settings may use.
     pub templates: TemplateOptions,
@@ -63,6 +63,12 @@ pub struct StoreEnvironment {
     pub egress: Egress,
     /// Whether anything may be connected to at all.
     pub network: bool,
+}
+
+impl Default for StoreEnvironment {
+    fn default() -> Self {
+        Self { templates: TemplateOptions::default(), egress: Egress::NoLinkLocal, network: false }
+    }
 }
 
 /// Hands out credentials to one store for one user, and remembers what it gave.

@@ -9,6 +9,7 @@ mod chart;
 mod chart_external;
 mod cluster_kinds;
 mod definitions;
+mod eso;
 mod eso_process;
 mod external;
 mod faults;

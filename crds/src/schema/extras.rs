@@ -11,6 +11,7 @@ use crate::{ClusterSecretStore, ExternalSecret, SealedSecret, SecretStore};
 mod generators;
 mod providers;
 mod push;
+mod vault;
 
 /// A kind and what its CRD says beyond its type.
 pub struct Kind {
@@ -154,6 +155,7 @@ const STORE_KIND: Kind = Kind {
         ("spec.conditions[].namespaceSelector", SELECTOR),
         ("", providers::PROVIDERS),
         ("spec.provider.webhook", providers::WEBHOOK),
+        ("", vault::VAULT),
         ("", STATUS),
     ],
     status: true,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::{KubernetesProvider, WebhookProvider};
+use super::{KubernetesProvider, VaultProvider, WebhookProvider};
 
 /// The kind of place and its settings; written as the only property of `spec.provider`.
 ///
@@ -21,6 +21,10 @@ pub enum Provider {
     Kubernetes(KubernetesProvider),
     /// Any HTTP endpoint.
     Webhook(WebhookProvider),
+    /// KV stores of Vault.
+    Vault(Box<VaultProvider>),
+    /// KV stores of OpenBao: the settings are a part of Vault's.
+    OpenBao(Box<VaultProvider>),
     /// A provider that is not known, or settings of a known one that make no sense; survives a round trip unchanged.
     Other {
         /// Name of the property.
@@ -37,6 +41,10 @@ impl Provider {
     pub const KUBERNETES: &'static str = "kubernetes";
     /// Name of [`Provider::Webhook`].
     pub const WEBHOOK: &'static str = "webhook";
+    /// Name of [`Provider::Vault`].
+    pub const VAULT: &'static str = "vault";
+    /// Name of [`Provider::OpenBao`].
+    pub const OPEN_BAO: &'static str = "openBao";
 
     /// Returns the name of the property.
     pub fn name(&self) -> &str {
@@ -44,6 +52,8 @@ impl Provider {
             Self::Fake(_) => Self::FAKE,
             Self::Kubernetes(_) => Self::KUBERNETES,
             Self::Webhook(_) => Self::WEBHOOK,
+            Self::Vault(_) => Self::VAULT,
+            Self::OpenBao(_) => Self::OPEN_BAO,
             Self::Other { name, .. } => name,
         }
     }
@@ -55,6 +65,8 @@ impl fmt::Debug for Provider {
             Self::Fake(fake) => f.debug_tuple("Fake").field(fake).finish(),
             Self::Kubernetes(settings) => f.debug_tuple("Kubernetes").field(settings).finish(),
             Self::Webhook(settings) => f.debug_tuple("Webhook").field(settings).finish(),
+            Self::Vault(settings) => f.debug_tuple("Vault").field(settings).finish(),
+            Self::OpenBao(settings) => f.debug_tuple("OpenBao").field(settings).finish(),
             Self::Other { name, .. } => f.debug_struct("Other").field("name", name).finish_non_exhaustive(),
         }
     }
@@ -67,6 +79,8 @@ impl Serialize for Provider {
             Self::Fake(fake) => map.serialize_entry(Self::FAKE, fake)?,
             Self::Kubernetes(settings) => map.serialize_entry(Self::KUBERNETES, settings)?,
             Self::Webhook(settings) => map.serialize_entry(Self::WEBHOOK, settings)?,
+            Self::Vault(settings) => map.serialize_entry(Self::VAULT, settings)?,
+            Self::OpenBao(settings) => map.serialize_entry(Self::OPEN_BAO, settings)?,
             Self::Other { name, config } => map.serialize_entry(name, config)?,
         }
         map.end()
@@ -114,7 +128,6 @@ pub(crate) const FOREIGN: &[&str] = &[
     "ibm",
     "infisical",
     "keepersecurity",
-    "kubernetes",
     "nebiusmysterybox",
     "ngrok",
     "onboardbase",
@@ -130,9 +143,7 @@ pub(crate) const FOREIGN: &[&str] = &[
     "scaleway",
     "secretserver",
     "senhasegura",
-    "vault",
     "volcengine",
-    "webhook",
     "yandexcertificatemanager",
     "yandexlockbox",
 ];
@@ -143,6 +154,10 @@ fn known(name: &str, config: &Value) -> Option<Provider> {
         Provider::FAKE => FakeProvider::deserialize(config).ok().map(Provider::Fake),
         Provider::KUBERNETES => KubernetesProvider::deserialize(config).ok().map(Provider::Kubernetes),
         Provider::WEBHOOK => WebhookProvider::deserialize(config).ok().map(Provider::Webhook),
+        Provider::VAULT => VaultProvider::deserialize(config).ok().map(|it| Provider::Vault(Box::new(it))),
+        Provider::OPEN_BAO => {
+            VaultProvider::deserialize(config).ok().map(|it| Provider::OpenBao(Box::new(it)))
+        }
         _ => None,
     }
 }
@@ -220,12 +235,13 @@ impl schemars::JsonSchema for Provider {
             });
             properties.insert((*name).to_owned(), foreign.to_value());
         }
-        for (name, known) in [
+        for (name, schema) in [
             (Self::FAKE, generator.subschema_for::<FakeProvider>()),
             (Self::KUBERNETES, generator.subschema_for::<KubernetesProvider>()),
             (Self::WEBHOOK, generator.subschema_for::<WebhookProvider>()),
+            (Self::VAULT, generator.subschema_for::<VaultProvider>()),
         ] {
-            properties.insert(name.to_owned(), known.to_value());
+            properties.insert(name.to_owned(), schema.to_value());
         }
         schemars::json_schema!({ "type": "object", "properties": properties })
     }
@@ -239,9 +255,9 @@ mod tests {
 
     #[test]
     fn foreign_providers_survive_unchanged() {
-        let written = json!({ "vault": { "server": "https://v", "auth": { "z": [1, null, { "a": 1.5 }], "a": true } } });
+        let written = json!({ "oracle": { "server": "https://v", "auth": { "z": [1, null, { "a": 1.5 }], "a": true } } });
         let provider: Provider = serde_json::from_value(written.clone()).unwrap();
-        assert_eq!(provider.name(), "vault");
+        assert_eq!(provider.name(), "oracle");
         assert_eq!(serde_json::to_string(&provider).unwrap(), written.to_string());
     }
 
@@ -280,6 +296,37 @@ mod tests {
                 "body": "hunter2", "timeout": "1s", "result": { "jsonPath": "$" },
                 "secrets": [{ "name": "s", "secretRef": selector("s") }],
                 "caBundle": "eA==", "caProvider": authorities,
+            } }),
+            json!({ "vault": {
+                "server": "https://v",
+                "auth": {
+                    "namespace": "n",
+                    "tokenSecretRef": selector("t"),
+                    "appRole": {
+                        "path": "approle", "roleId": "r", "roleRef": selector("r"), "secretRef": selector("s"),
+                    },
+                    "kubernetes": {
+                        "mountPath": "kubernetes", "serviceAccountRef": { "name": "d", "audiences": ["x"] },
+                        "secretRef": selector("k"), "role": "r",
+                    },
+                    "ldap": { "path": "ldap", "username": "u", "secretRef": selector("l") },
+                    "userPass": { "path": "userpass", "username": "u", "secretRef": selector("u") },
+                    "jwt": {
+                        "path": "jwt", "role": "r", "secretRef": selector("j"),
+                        "kubernetesServiceAccountToken": {
+                            "serviceAccountRef": { "name": "d" }, "audiences": ["vault"], "expirationSeconds": 600,
+                        },
+                    },
+                    "cert": {
+                        "path": "cert", "vaultRole": "r", "clientCert": selector("c"), "secretRef": selector("c"),
+                    },
+                    "iam": { "vaultRole": "hunter2", "secretRef": { "accessKeyIDSecretRef": selector("i") } },
+                    "gcp": { "role": "hunter2" },
+                },
+                "path": "secret", "version": "v1", "namespace": "team", "caBundle": "eA==", "caProvider": authorities,
+                "tls": { "certSecretRef": selector("a"), "keySecretRef": selector("b") },
+                "readYourWrites": true, "forwardInconsistent": true, "headers": { "X-A": "b" },
+                "checkAndSet": { "required": true },
             } }),
         ] {
             let provider: Provider = serde_json::from_value(written.clone()).unwrap();

@@ -26,7 +26,7 @@ use crate::sops::output::Output;
 use crate::sops::rotate::{self, Rotation};
 use crate::sops::session::{KeyFlags, Session, Types, absolute, read_order};
 use crate::sops::value::{self, Change};
-use crate::sops::{Front, code, local_keys, status, updatekeys};
+use crate::sops::{Front, code, local_keys, policy, status, updatekeys};
 use crate::ui;
 
 /// Runs a command by its name.
@@ -61,15 +61,16 @@ pub(super) fn session(global: &Parsed, local: &Parsed) -> Result<Session, Comman
         config: global.non_empty("config").map(PathBuf::from),
         indent,
         order: Vec::new(),
-        keyring: Arc::new(keyring(local)),
+        keyring: Arc::new(keyring(local)?),
         near: OnceCell::new(),
     };
     Ok(session)
 }
 
-fn keyring(local: &Parsed) -> Keyring {
+fn keyring(local: &Parsed) -> Result<Keyring, CommandError> {
     let own = local.is_on("enable-local-keyservice");
-    Keyring::new(own.then(local_keys::local), NetworkKeys::new(own, local.list("keyservice").to_vec()))
+    let network = NetworkKeys::new(own, local.list("keyservice").to_vec());
+    Ok(Keyring::new(own.then(local_keys::local), network.with_policy(policy::of_environment()?)))
 }
 
 pub(super) fn types(local: &Parsed) -> Types {

@@ -3,20 +3,38 @@
 use std::sync::Arc;
 
 use sealops_crypto::sops::{KeyKind, KeyPart, MasterKey};
+use sealops_providers::aws::{Kms, session_name};
+use sealops_providers::http::{HttpClient, TlsSettings};
 use sealops_providers::{BoxFuture, KeyService, ProviderError, ProviderErrorKind};
+
+/// Largest file of authorities.
+const MAX_AUTHORITIES_BYTES: usize = 4 << 20;
 
 /// Returns who asks for keys of a kind. It is called once for each kind, when the first network key is wanted; a login
 /// is the service's own, at its first key.
 pub(super) fn service(kind: KeyKind) -> Option<Arc<dyn KeyService>> {
     match kind {
+        KeyKind::Kms => Some(kms()),
         KeyKind::Age
         | KeyKind::Pgp
-        | KeyKind::Kms
         | KeyKind::HcVault
         | KeyKind::GcpKms
         | KeyKind::AzureKeyVault
         | KeyKind::HuaweiKms => None,
     }
+}
+
+/// AWS KMS as the variables of the process say. The authorities of `AWS_CA_BUNDLE` replace the system's; a file that
+/// cannot be read is no authority at all.
+fn kms() -> Arc<dyn KeyService> {
+    let bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty());
+    let roots = bundle.map(|path| {
+        let text = crate::files::read(path.as_ref(), MAX_AUTHORITIES_BYTES);
+        text.map(|text| text.expose().to_vec()).unwrap_or_default()
+    });
+    let http = HttpClient::new(TlsSettings { roots, ..TlsSettings::default() });
+    let system = rustix::system::uname();
+    Arc::new(Kms::new(http, session_name(&system.nodename().to_string_lossy())))
 }
 
 /// Returns the client of a key service: `tcp://HOST:PORT` or `unix:///PATH`.

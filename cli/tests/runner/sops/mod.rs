@@ -5,6 +5,8 @@ mod canary;
 mod differential;
 mod fixtures;
 mod kill_points;
+mod kms;
+mod recorder;
 mod table;
 mod verbs;
 mod world;

@@ -11,7 +11,7 @@ mod age_plugin;
 mod agent;
 mod environment;
 mod gnupg;
-mod program;
+pub(crate) mod program;
 mod words;
 
 use std::sync::Arc;

@@ -11,25 +11,25 @@ use sealops_formats::Plaintext;
 use super::Environment;
 
 /// Longest time that a program may take, a person typing a passphrase included.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(300);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(300);
 /// Most that a program may write to one stream, in bytes: identity files may have 16 MiB.
 const MAX_OUTPUT_BYTES: u64 = 16 << 20;
 /// How often a running program is looked at: its output has ended by then, so this is short.
 const POLL: Duration = Duration::from_millis(2);
 
 /// What a program said.
-pub(super) struct Output {
-    pub(super) status: ExitStatus,
+pub(crate) struct Output {
+    pub(crate) status: ExitStatus,
     /// May be secret.
-    pub(super) stdout: Plaintext,
-    pub(super) stderr: String,
+    pub(crate) stdout: Plaintext,
+    pub(crate) stderr: String,
 }
 
 /// Runs a program with an input. It gets exactly the environment that was given.
 ///
 /// # Errors
 /// Returns why it could not be started or did not end.
-pub(super) fn run(
+pub(crate) fn run(
     program: &OsStr,
     arguments: &[&str],
     environment: &Environment,

@@ -16,6 +16,8 @@ mod age_vectors;
 mod gpg;
 mod peer;
 mod sops_files;
+#[cfg(feature = "vault")]
+mod vault;
 
 use std::path::Path;
 use std::process::Command;

@@ -1,0 +1,19 @@
+//! AWS: one login and one HTTP client for KMS (SOPS) and for Secrets Manager and Parameter Store (External Secrets).
+//!
+//! ```text
+//!   auth: environment, profile, web identity, static keys ──► roles, one after the other ──► SdkConfig
+//!            └── http_client: the SDK's requests through our HttpClient, with its limits and its one TLS stack
+//!   kms: KeyService                       by aws-sdk-kms
+//! ```
+//!
+//! Of AWS's errors the code is told and never the message: services quote what they were sent.
+//!
+//! What aws-sdk-kms copies of a part (its `Blob`, its JSON) is not wiped; the answers' bodies are.
+
+mod auth;
+mod error;
+mod http_client;
+mod kms;
+
+pub use auth::{Base, Role, session_name};
+pub use kms::Kms;
