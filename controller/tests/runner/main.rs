@@ -23,6 +23,7 @@ mod interop;
 mod judge;
 mod objects;
 mod offline;
+mod push;
 mod rejected;
 mod restart;
 mod rights;
