@@ -48,6 +48,9 @@ enum Verb {
     FileStatus(sops::verify::StatusArgs),
     ExecEnv(sops::exec::EnvArgs),
     ExecFile(sops::exec::FileArgs),
+    #[command(name = "keyservice")]
+    KeyService(sops::keyservice::Args),
+    Publish(sops::publish::Args),
     Verify(sops::verify::Args),
     Explain(sops::explain::Args),
     Seal(seal::Args),
@@ -86,6 +89,8 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
         Verb::FileStatus(args) => sops::verify::filestatus(&args),
         Verb::ExecEnv(args) => sops::exec::env(&args),
         Verb::ExecFile(args) => sops::exec::file(&args),
+        Verb::KeyService(args) => sops::keyservice::run(&args),
+        Verb::Publish(args) => sops::publish::run(&args),
         Verb::Verify(args) => sops::verify::run(&args),
         Verb::Explain(args) => sops::explain::run(&args),
         Verb::Seal(args) => seal::run(&args),

@@ -7,6 +7,8 @@ pub(super) mod exec;
 pub(super) mod explain;
 pub(super) mod files;
 pub(super) mod groups;
+pub(super) mod keyservice;
+pub(super) mod publish;
 pub(super) mod rotate;
 pub(super) mod set;
 pub(super) mod updatekeys;
@@ -55,6 +57,21 @@ pub(super) struct Common {
     /// Allow keys and addresses that match; others are not asked. May be given again
     #[arg(long, value_name = "PATTERN")]
     allow_key: Vec<String>,
+    /// Key service to ask too, as tcp://HOST:PORT or unix:///PATH; may be repeated
+    #[arg(long, value_name = "URI", env = "SOPS_KEYSERVICE", value_delimiter = ',')]
+    keyservice: Vec<String>,
+    /// Whether the keys of this machine, and the clouds it can reach, are used
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "SOPS_ENABLE_LOCAL_KEYSERVICE",
+        default_value = "true",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set
+    )]
+    enable_local_keyservice: bool,
     #[arg(skip)]
     keyring: SharedKeyring,
 }
@@ -94,8 +111,9 @@ impl Common {
         if let Some(keyring) = self.keyring.0.get() {
             return Ok(Arc::clone(keyring));
         }
-        let network = NetworkKeys::new(true, Vec::new()).with_policy(self.policy()?);
-        let keyring = || Arc::new(Keyring::new(Some(local_keys::local()), network));
+        let own = self.enable_local_keyservice;
+        let network = NetworkKeys::new(own, self.keyservice.clone()).with_policy(self.policy()?);
+        let keyring = || Arc::new(Keyring::new(own.then(local_keys::local), network));
         Ok(Arc::clone(self.keyring.0.get_or_init(keyring)))
     }
 

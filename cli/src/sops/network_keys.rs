@@ -20,6 +20,7 @@ use sealops_crypto::sops::{
     Attempt, DataKeyRecovery, KeyKind, KeyPart, KeyPolicy, KeyPosition, MasterKey, WrapTask,
 };
 use sealops_providers::KeyService;
+use sealops_providers::http::HttpClient;
 use tokio::runtime::{Builder, Runtime};
 
 use super::threads;
@@ -139,14 +140,22 @@ impl NetworkKeys {
             .enable_all()
             .build()
             .map_err(|error| format!("cannot start the threads that speak to the network: {error}"))?;
-        let kinds = KeyKind::ALL.into_iter().filter(|_| self.own);
-        Ok(Started {
-            own: kinds.filter_map(|kind| Some((kind, registry::service(kind)?))).collect(),
-            remotes: self.remotes.iter().map(|uri| registry::remote(uri)).collect(),
-            unwrapped: Unwrapped::default(),
-            runtime,
-        })
+        let entered = runtime.enter();
+        let own = if self.own { own_services() } else { Vec::new() };
+        let remotes = self.remotes.iter().map(|uri| registry::remote(uri)).collect();
+        drop(entered);
+        Ok(Started { own, remotes, unwrapped: Unwrapped::default(), runtime })
     }
+}
+
+/// Returns the client for AWS, with the authorities of `AWS_CA_BUNDLE`.
+pub(crate) fn aws_http() -> HttpClient {
+    registry::aws_http()
+}
+
+/// Returns who is asked for keys without a key service in between, by kind.
+pub(crate) fn own_services() -> Vec<(KeyKind, Arc<dyn KeyService>)> {
+    KeyKind::ALL.into_iter().filter_map(|kind| Some((kind, registry::service(kind)?))).collect()
 }
 
 impl Started {

@@ -24,7 +24,7 @@ pub mod http;
 pub mod http_extras;
 #[cfg(feature = "http")]
 mod json;
-mod key_service;
+pub mod key_service;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 #[cfg(feature = "local-keys")]

@@ -161,7 +161,7 @@ impl ExternalHalf {
         tokio::spawn(Arc::clone(&external).watch());
         let queue = Arc::clone(&external);
         half.add(external.lead(leadership.clone(), stop.clone()), move || {
-            queue.queue().shut_down(Drain::Discard)
+            queue.queue().shut_down(Drain::Discard);
         });
         if options.reconcilers.push_secrets {
             let push = PushDriver::new(
@@ -176,7 +176,7 @@ impl ExternalHalf {
             tokio::spawn(Arc::clone(&push).watch());
             let queue = Arc::clone(&push);
             half.add(push.lead(leadership.clone(), stop.clone()), move || {
-                queue.queue().shut_down(Drain::Discard)
+                queue.queue().shut_down(Drain::Discard);
             });
         }
         // Kinds for all namespaces need the right to all of them.
@@ -186,7 +186,7 @@ impl ExternalHalf {
             tokio::spawn(Arc::clone(&fan).watch());
             let queue = Arc::clone(&fan);
             half.add(fan.lead(leadership.clone(), stop.clone()), move || {
-                queue.queue().shut_down(Drain::Discard)
+                queue.queue().shut_down(Drain::Discard);
             });
         }
         if options.reconcilers.cluster_push_secrets && all {
@@ -194,7 +194,7 @@ impl ExternalHalf {
             tokio::spawn(Arc::clone(&fan).watch());
             let queue = Arc::clone(&fan);
             half.add(fan.lead(leadership.clone(), stop.clone()), move || {
-                queue.queue().shut_down(Drain::Discard)
+                queue.queue().shut_down(Drain::Discard);
             });
         }
         half

@@ -13,8 +13,8 @@ use sealops_providers::{
     Dialect, Find, PropertyRule, ProviderError, ProviderErrorKind, RemoteKey, RemoteValue,
 };
 
-use super::store::{Freshness, StoreHandle, StoreProblem, find_store};
 use super::generators::GeneratorProblem;
+use super::store::{Freshness, StoreHandle, StoreProblem, find_store};
 use super::{Failure, Moment, Surroundings, rewrite, values};
 use crate::outcome::Event;
 use crate::templates::TemplateOptions;

@@ -14,9 +14,9 @@
 mod batches;
 #[cfg(feature = "cluster")]
 mod breaker;
+pub mod children;
 #[cfg(feature = "cluster")]
 mod connections;
-pub mod children;
 mod credentials;
 mod cron;
 mod data;

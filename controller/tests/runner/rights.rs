@@ -70,6 +70,8 @@ fn generators() -> String {
         ("Fake", json!({ "data": { "a": "b" } })),
         ("MFA", json!({ "secret": { "name": "none", "key": "k" } })),
         ("Webhook", json!({ "url": "http://127.0.0.1:1/", "result": {} })),
+        ("SSHKey", json!({ "keyType": "ed25519" })),
+        ("VaultDynamicSecret", json!({ "path": "x", "provider": { "server": "http://127.0.0.1:1" } })),
     ];
     let push = |name: &str, kind: &str, reference: serde_json::Value| {
         json!({ "apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret",
@@ -100,7 +102,7 @@ async fn exercise_pushes(plane: &ControlPlane, selected: &[&str]) -> Result<()> 
         plane.apply_manifests(&push.to_string()).await?;
         event(&client, "shop", &format!("selects-{}", kind.to_lowercase()), "Errored").await?;
     }
-    for name in ["password", "uuid", "fake", "mfa", "webhook"] {
+    for name in ["password", "uuid", "fake", "mfa", "webhook", "sshkey", "vaultdynamicsecret"] {
         event(&client, "shop", name, "Errored").await?;
     }
     let pushes = super::cluster_kinds::api(&client, "PushSecret", Some("shop"));

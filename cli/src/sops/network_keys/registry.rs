@@ -5,7 +5,8 @@ use std::sync::Arc;
 use sealops_crypto::sops::{KeyKind, KeyPart, MasterKey};
 use sealops_providers::aws::{Kms, session_name};
 use sealops_providers::http::{HttpClient, TlsSettings};
-use sealops_providers::{BoxFuture, KeyService, ProviderError, ProviderErrorKind};
+use sealops_providers::key_service::{KeyServiceLimits, RemoteKeyService};
+use sealops_providers::{BoxFuture, KeyService, ProviderError};
 
 /// Largest file of authorities.
 const MAX_AUTHORITIES_BYTES: usize = 4 << 20;
@@ -27,41 +28,37 @@ pub(super) fn service(kind: KeyKind) -> Option<Arc<dyn KeyService>> {
 /// AWS KMS as the variables of the process say. The authorities of `AWS_CA_BUNDLE` replace the system's; a file that
 /// cannot be read is no authority at all.
 fn kms() -> Arc<dyn KeyService> {
+    let system = rustix::system::uname();
+    Arc::new(Kms::new(aws_http(), session_name(&system.nodename().to_string_lossy())))
+}
+
+/// Returns the client for AWS.
+pub(super) fn aws_http() -> HttpClient {
     let bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty());
     let roots = bundle.map(|path| {
         let text = crate::files::read(path.as_ref(), MAX_AUTHORITIES_BYTES);
         text.map(|text| text.expose().to_vec()).unwrap_or_default()
     });
-    let http = HttpClient::new(TlsSettings { roots, ..TlsSettings::default() });
-    let system = rustix::system::uname();
-    Arc::new(Kms::new(http, session_name(&system.nodename().to_string_lossy())))
+    HttpClient::new(TlsSettings { roots, ..TlsSettings::default() })
 }
 
-/// Returns the client of a key service: `tcp://HOST:PORT` or `unix:///PATH`.
+/// Returns the client of a key service: `tcp://HOST:PORT` or `unix:///PATH`. It is called where the runtime is entered.
 pub(super) fn remote(uri: &str) -> Arc<dyn KeyService> {
-    Arc::new(NotYet(uri.to_owned()))
-}
-
-/// Stands in for key services.
-struct NotYet(String);
-
-impl NotYet {
-    fn refuse<T>(&self, operation: &'static str) -> Result<T, ProviderError> {
-        Err(ProviderError {
-            backend: "key service".to_owned(),
-            operation,
-            target: self.0.clone(),
-            kind: ProviderErrorKind::Invalid("not part of this version yet".to_owned()),
-        })
+    match RemoteKeyService::new(uri, KeyServiceLimits::default()) {
+        Ok(service) => Arc::new(service),
+        Err(error) => Arc::new(Refusing(error)),
     }
 }
 
-impl KeyService for NotYet {
+/// Stands in for a key service whose address is none.
+struct Refusing(ProviderError);
+
+impl KeyService for Refusing {
     fn wrap<'a>(&'a self, _: &'a MasterKey, _: &'a KeyPart) -> BoxFuture<'a, Result<String, ProviderError>> {
-        Box::pin(async { self.refuse("wrap by") })
+        Box::pin(async { Err(self.0.clone()) })
     }
 
     fn unwrap<'a>(&'a self, _: &'a MasterKey, _: &'a str) -> BoxFuture<'a, Result<KeyPart, ProviderError>> {
-        Box::pin(async { self.refuse("unwrap by") })
+        Box::pin(async { Err(self.0.clone()) })
     }
 }

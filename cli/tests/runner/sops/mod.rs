@@ -4,6 +4,7 @@ mod bad_input;
 mod canary;
 mod differential;
 mod fixtures;
+mod key_service;
 mod kill_points;
 mod kms;
 mod recorder;

@@ -4,6 +4,7 @@
 //!   auth: environment, profile, web identity, static keys ──► roles, one after the other ──► SdkConfig
 //!            └── http_client: the SDK's requests through our HttpClient, with its limits and its one TLS stack
 //!   kms: KeyService                       by aws-sdk-kms
+//!   s3: puts an object                    by one signed request
 //! ```
 //!
 //! Of AWS's errors the code is told and never the message: services quote what they were sent.
@@ -14,6 +15,8 @@ mod auth;
 mod error;
 mod http_client;
 mod kms;
+mod s3;
 
 pub use auth::{Base, Role, session_name};
 pub use kms::Kms;
+pub use s3::S3;

@@ -24,6 +24,7 @@ mod find;
 mod kv;
 mod paths;
 mod push;
+mod publish;
 mod transit;
 
 pub(crate) use crate::json::Json;
@@ -33,6 +34,7 @@ pub(crate) use connect::connect;
 pub use dynamic::{DynamicRequest, DynamicResult, generate};
 #[cfg(feature = "local-keys")]
 pub use environment::EnvironmentServers;
+pub use publish::{Published, publish};
 pub use transit::{ALLOWLIST, Allowlist, Servers, Transit};
 
 /// Name in errors: that of the property in the CRD.

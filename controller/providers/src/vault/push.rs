@@ -91,7 +91,7 @@ impl Kv {
                     let text = "error unmarshalling vault secret: invalid JSON format";
                     return Err(ProviderErrorKind::Failed(text.to_owned()));
                 };
-                if data.as_ref().is_some_and(|data| is_same(data, &wanted)) {
+                if data.as_ref().is_some_and(|data| is_same(data, &wanted, self.mount.version)) {
                     return Ok(());
                 }
                 (wanted, self.check_and_set)
@@ -220,12 +220,31 @@ fn is_marked(custom: &BTreeMap<String, Json>) -> bool {
     matches!(custom.get(MARK), Some(Json::Text(text)) if text.expose_str() == Some(MARK_VALUE))
 }
 
-/// Compares by what would be written, nested values and numbers included.
-fn is_same(one: &BTreeMap<String, Json>, other: &BTreeMap<String, Json>) -> bool {
+/// Compares values, nested ones too. Version 2 keeps numbers as doubles, so more of them is not compared there.
+fn is_same(one: &BTreeMap<String, Json>, other: &BTreeMap<String, Json>, version: KvVersion) -> bool {
     one.len() == other.len()
         && one.iter().zip(other).all(|((name, one), (other_name, other))| {
-            name == other_name && one.to_text().ct_eq(&other.to_text())
+            name == other_name && is_same_value(one, other, version)
         })
+}
+
+fn is_same_value(one: &Json, other: &Json, version: KvVersion) -> bool {
+    let double = |number: &Plaintext| number.expose_str().and_then(|text| text.parse::<f64>().ok());
+    match (one, other) {
+        (Json::Null, Json::Null) => true,
+        (Json::Bool(one), Json::Bool(other)) => one == other,
+        (Json::Text(one), Json::Text(other)) => one.ct_eq(other),
+        (Json::Number(one), Json::Number(other)) => {
+            one.ct_eq(other)
+                || (version == KvVersion::V2 && double(one).is_some_and(|one| double(other) == Some(one)))
+        }
+        (Json::List(one), Json::List(other)) => {
+            one.len() == other.len()
+                && one.iter().zip(other).all(|(one, other)| is_same_value(one, other, version))
+        }
+        (Json::Map(one), Json::Map(other)) => is_same(one, other, version),
+        _ => false,
+    }
 }
 
 impl SecretsWriter for KvStore {

@@ -36,10 +36,8 @@ async fn sealed_paused_and_back() {
     bao.process().pause().unwrap();
     let started = Instant::now();
     let error = check(&bao.url(), 1, Duration::from_secs(1)).await.unwrap_err();
-    assert!(
-        matches!(error, ProviderErrorKind::Unavailable(_))
-            && error.to_string().contains("did not answer in time")
-    );
+    assert!(matches!(error, ProviderErrorKind::Unavailable(_)), "{error}");
+    assert!(error.to_string().contains("did not answer in time"), "{error}");
     assert!(started.elapsed() < Duration::from_secs(30));
     bao.process().resume().unwrap();
     get(&store, "x", None).await.unwrap();

@@ -18,13 +18,18 @@ fn values() -> Value {
     })
 }
 
+/// OpenBao keeps numbers of version 2 as doubles.
+fn doubles() -> String {
+    WRITTEN.replace("12345678901234567890", "12345678901234567000")
+}
+
 #[tokio::test]
 async fn values_of_both_versions_are_those_of_upstream() {
     stored("kv/all", values());
     bao().put("kv1/kv/all", &values()).unwrap();
     let two = rooted(json!({})).await;
     for key in ["kv/all", "secret/kv/all", "secret/data/kv/all", "/kv//all"] {
-        assert_eq!(get(&two, key, None).await.unwrap(), WRITTEN, "{key}");
+        assert_eq!(get(&two, key, None).await.unwrap(), doubles(), "{key}");
     }
     assert_eq!(get(&two, "data/kv/all", None).await.unwrap_err(), ProviderErrorKind::NotFound);
     let one = rooted(json!({ "path": "kv1", "version": "v1" })).await;
@@ -33,7 +38,7 @@ async fn values_of_both_versions_are_those_of_upstream() {
     }
     let free = rooted(json!({ "path": null })).await;
     for key in ["secret/kv/all", "secret/data/kv/all"] {
-        assert_eq!(get(&free, key, None).await.unwrap(), WRITTEN, "{key}");
+        assert_eq!(get(&free, key, None).await.unwrap(), doubles(), "{key}");
     }
     // Stores of the wrong version find nothing, as upstream.
     let wrong = rooted(json!({ "path": "kv1" })).await;

@@ -32,8 +32,8 @@ fn key(address: &str, engine: &str, name: &str) -> MasterKey {
 #[tokio::test]
 async fn parts_are_wrapped_and_unwrapped() {
     let bao = bao();
-    bao.put("sys/mounts/team/deep/transit", &json!({ "type": "transit" })).unwrap();
-    let policy = r#"path "transit/*" { capabilities = ["update"] } path "team/deep/transit/*" { capabilities = ["update"] }"#;
+    bao.put("sys/mounts/deep/er/transit", &json!({ "type": "transit" })).unwrap();
+    let policy = r#"path "transit/*" { capabilities = ["update"] } path "deep/er/transit/*" { capabilities = ["update"] }"#;
     bao.put("sys/policies/acl/transit", &json!({ "policy": policy })).unwrap();
     let role = approle(bao, "", "transit", json!({ "token_policies": ["transit"] }));
     let sessions = Arc::new(AtomicUsize::new(0));
@@ -41,7 +41,7 @@ async fn parts_are_wrapped_and_unwrapped() {
     let part = KeyPart::new((0..=255).collect::<Vec<u8>>().into());
     let mut wrapped = String::new();
     for (engine, kind) in
-        [("transit", "aes256-gcm96"), ("transit", "chacha20-poly1305"), ("team/deep/transit", "rsa-4096")]
+        [("transit", "aes256-gcm96"), ("transit", "chacha20-poly1305"), ("deep/er/transit", "rsa-4096")]
     {
         bao.put(&format!("{engine}/keys/{kind}"), &json!({ "type": kind })).unwrap();
         let key = key(&bao.url(), engine, kind);
