@@ -367,6 +367,10 @@ pub async fn connect(
         Some(Provider::Vault(settings) | Provider::OpenBao(settings)) => {
             crate::vault::connect(store, settings, context).await
         }
+        #[cfg(feature = "aws")]
+        Some(Provider::Aws(settings)) => {
+            crate::aws::connect(settings, store.retry_settings.as_ref(), context).await
+        }
         Some(other) => fail(other.name(), ProviderErrorKind::NotBuilt),
         None => fail("unknown", ProviderErrorKind::Invalid("spec.provider is missing".to_owned())),
     }
