@@ -419,12 +419,10 @@ impl Watched {
     }
 
     fn unlink(&mut self, key: &ObjectKey) {
-        for links in [&mut self.by_source] {
-            links.retain(|_, keys| {
-                keys.remove(key);
-                !keys.is_empty()
-            });
-        }
+        self.by_source.retain(|_, keys| {
+            keys.remove(key);
+            !keys.is_empty()
+        });
         self.selecting.retain(|_, keys| {
             keys.remove(key);
             !keys.is_empty()

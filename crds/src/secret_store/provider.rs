@@ -137,7 +137,6 @@ pub(crate) const FOREIGN: &[&str] = &[
     "ibm",
     "infisical",
     "keepersecurity",
-    "kubernetes",
     "nebiusmysterybox",
     "ngrok",
     "onboardbase",
@@ -154,7 +153,6 @@ pub(crate) const FOREIGN: &[&str] = &[
     "secretserver",
     "senhasegura",
     "volcengine",
-    "webhook",
     "yandexcertificatemanager",
     "yandexlockbox",
 ];
@@ -247,13 +245,13 @@ impl schemars::JsonSchema for Provider {
             });
             properties.insert((*name).to_owned(), foreign.to_value());
         }
-        for (name, known) in [
+        for (name, schema) in [
             (Self::FAKE, generator.subschema_for::<FakeProvider>()),
             (Self::KUBERNETES, generator.subschema_for::<KubernetesProvider>()),
             (Self::WEBHOOK, generator.subschema_for::<WebhookProvider>()),
             (Self::VAULT, generator.subschema_for::<VaultProvider>()),
         ] {
-            properties.insert(name.to_owned(), known.to_value());
+            properties.insert(name.to_owned(), schema.to_value());
         }
         schemars::json_schema!({ "type": "object", "properties": properties })
     }

@@ -12,7 +12,6 @@ mod kill_points;
 mod kms;
 mod many_files;
 mod publish;
-mod recorder;
 mod table;
 mod users;
 mod verbs;
