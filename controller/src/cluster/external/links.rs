@@ -306,7 +306,7 @@ mod tests {
         assert!(!links.put_object(&key, &object), "no news");
         let own = StoreKey { namespace: Some("shop".into()), name: "vault".into() };
         let provider = json!({ "vault": { "auth": { "tokenSecretRef": { "name": "token", "key": "t", "namespace": "other" } } } });
-        let mut put =
+        let put =
             |links: &mut Links, version, listing| links.put_store(&own, version, Some(&provider), listing);
         assert!(put(&mut links, store(1, false), true).is_empty(), "a first list is no news");
         assert!(put(&mut links, store(1, true), false).is_empty(), "its users will see");
