@@ -31,12 +31,8 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     fn new(context: &'a Context) -> Result<Self> {
-        // The programs run with this folder as their home.
-        let folder = context.programs.folder.path().to_owned();
-        let keys = folder.join(".config/sops/age");
-        fs::create_dir_all(&keys)?;
-        fs::copy(crate::programs::repository(IDENTITY), keys.join("keys.txt"))?;
-        Ok(Self { context, folder })
+        install_identity(context)?;
+        Ok(Self { context, folder: context.programs.folder.path().to_owned() })
     }
 
     fn path(&self, name: &str) -> String {
@@ -217,6 +213,14 @@ impl<'a> Bench<'a> {
             &same,
         )
     }
+}
+
+/// Puts the identity where both look for it: the programs run with the folder of this run as their home.
+pub(crate) fn install_identity(context: &Context) -> Result<()> {
+    let keys = context.programs.folder.path().join(".config/sops/age");
+    fs::create_dir_all(&keys)?;
+    fs::copy(crate::programs::repository(IDENTITY), keys.join("keys.txt"))?;
+    Ok(())
 }
 
 pub(crate) fn document(format: &str, count: usize) -> String {

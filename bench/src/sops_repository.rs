@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use crate::Context;
 use crate::command::{Cost, Invocation, launch};
 use crate::report::{Goal, Report, Row, Unit};
-use crate::sops_files::{RECIPIENT, document};
+use crate::sops_files::{RECIPIENT, document, install_identity};
 
 /// Files that the loop is measured with. For more of them its figures are multiplied: 10,000 files would take minutes a run.
 const LOOP: usize = 200;
@@ -33,6 +33,7 @@ const VERBS: [Verb; 3] = [
 
 /// Runs the benchmark.
 pub(crate) fn run(context: &Context, report: &mut Report) -> Result<()> {
+    install_identity(context)?;
     let bench = Bench { context, folder: context.programs.folder.path().join("many") };
     let counts: &[usize] = if context.quick { &[LOOP] } else { &[LOOP, 2_000, 10_000] };
     let pairs = context.repetitions(3, 1);

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use sealops_formats::tree::{self, Entry, Format, Item, Map, Node, Scalar, Tree};
+use sealops_formats::tree::{self, Entry, Format, Item, Map, Node, ParseProblem, Scalar, Tree};
 
 use super::world::{AGE_A, AGE_C, Side, World, is_encrypted, masked};
 
@@ -237,6 +237,11 @@ fn known(format: Format, input: &[u8], ours: i32, theirs: i32) -> Option<&'stati
             } else {
                 "JSON that stops early is accepted"
             })
+        }
+        (Format::Ini, 2, 0) => {
+            let problem = tree::parse(format, input).err().map(|error| error.problem);
+            matches!(problem, Some(ParseProblem::DuplicateKey { .. }))
+                .then_some("of two values of a key in an INI section the first is lost")
         }
         // Both refuse it.
         (Format::Yaml, 2, 23) => Some("a key that is no text is found while encrypting, not while reading"),
