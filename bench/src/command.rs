@@ -34,6 +34,13 @@ pub(crate) struct Cost {
     success: bool,
 }
 
+impl Cost {
+    /// Returns the time on the clock, in milliseconds.
+    pub(crate) fn wall_ms(&self) -> f64 {
+        self.wall_us / 1e3
+    }
+}
+
 /// Compares what both have printed. The flag tells the first pair, for which no care is too much.
 pub(crate) type Check<'a> = &'a dyn Fn(&Path, &Path, bool) -> Result<()>;
 
@@ -80,7 +87,8 @@ impl Pairing<'_> {
     }
 }
 
-fn launch(context: &Context, invocation: &Invocation, output: &Path) -> Result<Cost> {
+/// Runs a command once and returns what it cost.
+pub(crate) fn launch(context: &Context, invocation: &Invocation, output: &Path) -> Result<Cost> {
     let answer = Command::new(&context.programs.launch)
         .arg(output)
         .arg(&invocation.program)

@@ -1,7 +1,7 @@
 //! Measures sealops against the real tools, side by side in one run: `make bench`.
 //!
 //! ```text
-//!   bench [--quick] [P1] [SOPS] [P7] [P8] [P9] [P12] [T1]
+//!   bench [--quick] [P1] [SOPS] [KMS] [P7] [P8] [P9] [P12] [T1]
 //! ```
 //!
 //! Peer and ours alternate on the same files and the same control plane; what both have made is compared before a
@@ -15,6 +15,7 @@ mod cluster;
 mod command;
 mod controller;
 mod keys;
+mod kms;
 mod machine;
 mod objects;
 mod programs;
@@ -51,10 +52,12 @@ impl Context {
 
 type Benchmark = fn(&Context, &mut Report) -> Result<()>;
 
-const BENCHMARKS: [(&str, Benchmark); 8] = [
+const BENCHMARKS: [(&str, Benchmark); 9] = [
     ("P1", start::run),
     // P1 to P6 in one go: they share their files.
     ("SOPS", sops_files::run),
+    // P5 where the keys are far away.
+    ("KMS", kms::run),
     ("P7", seal::run),
     ("P8", unseal::run),
     ("P8", unseal_cluster::run),
@@ -98,7 +101,7 @@ fn arguments() -> Result<(Vec<String>, bool)> {
         } else if BENCHMARKS.iter().any(|(name, _)| argument.eq_ignore_ascii_case(name)) {
             names.push(argument);
         } else {
-            bail!("{argument}: the arguments are --quick and P1, SOPS, P7, P8, P9, P12, T1");
+            bail!("{argument}: the arguments are --quick and P1, SOPS, KMS, P7, P8, P9, P12, T1");
         }
     }
     Ok((names, quick))

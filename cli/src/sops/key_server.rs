@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rustix::fs::Mode;
 use rustix::process::umask;
-use sealops_crypto::sops::{KeyKind, KeyPart, MasterKey};
+use sealops_crypto::sops::{KeyKind, KeyPart, KeyPolicy, MasterKey};
 use sealops_providers::key_service::{Consent, Listener, serve};
 use sealops_providers::{BoxFuture, KeyService, ProviderError, ProviderErrorKind};
 use tokio::runtime::Builder;
@@ -28,7 +28,6 @@ use crate::ui;
 const THREADS: usize = 2;
 
 /// What `keyservice` is asked for.
-#[derive(Debug)]
 pub(crate) struct Serving {
     pub(crate) front: Front,
     /// `tcp` or `unix`.
@@ -37,6 +36,8 @@ pub(crate) struct Serving {
     /// Ask on the terminal before each answer.
     pub(crate) prompt: bool,
     pub(crate) verbose: bool,
+    /// Which keys and addresses on a network a client may name: it is asked with the logins of this machine.
+    pub(crate) policy: KeyPolicy,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -69,7 +70,7 @@ pub(crate) fn run(serving: &Serving) -> Result<(), CommandError> {
             say(serving, "Caught a signal: shutting down.");
         };
         let consent = serving.prompt.then(|| Arc::new(Terminal::default()) as Arc<dyn Consent>);
-        serve(listener, Arc::new(Offered::new()), consent, end).await
+        serve(listener, Arc::new(Offered::new(serving.policy.clone())), consent, end).await
     });
     // Somebody may still be asked on the terminal: nobody waits for the answer.
     runtime.shutdown_background();
@@ -168,14 +169,18 @@ fn remove_stale(path: &Path) {
 struct Offered {
     machine: Arc<dyn KeyAccess>,
     network: Vec<(KeyKind, Arc<dyn KeyService>)>,
+    policy: KeyPolicy,
 }
 
 impl Offered {
-    fn new() -> Self {
-        Self { machine: Arc::from(local_keys::local()), network: own_services() }
+    fn new(policy: KeyPolicy) -> Self {
+        Self { machine: Arc::from(local_keys::local()), network: own_services(), policy }
     }
 
     fn service(&self, operation: &'static str, key: &MasterKey) -> Result<&dyn KeyService, ProviderError> {
+        self.policy
+            .check(key)
+            .map_err(|refusal| error(operation, key, ProviderErrorKind::Forbidden(refusal.to_string())))?;
         let found = self.network.iter().find(|(kind, _)| key.kind() == Some(*kind));
         found
             .map(|(_, service)| service.as_ref())

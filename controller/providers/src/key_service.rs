@@ -6,6 +6,8 @@ mod client;
 mod message;
 #[cfg(feature = "key-service")]
 mod server;
+#[cfg(all(test, feature = "key-service"))]
+mod tests;
 
 #[cfg(feature = "key-service")]
 pub use client::{KeyServiceLimits, RemoteKeyService};

@@ -1,7 +1,10 @@
 //! `sealops keyservice`.
 
+use std::path::PathBuf;
+
 use super::EXIT_CODES;
 use crate::error::CommandError;
+use crate::sops::policy;
 
 /// Serve the keys of this machine to SOPS on another one
 ///
@@ -19,6 +22,12 @@ pub(in crate::commands) struct Args {
     /// Ask on the terminal before each answer
     #[arg(long)]
     prompt: bool,
+    /// Allow only keys and addresses on the list in this file
+    #[arg(long, value_name = "FILE", env = policy::VARIABLE)]
+    key_policy: Option<PathBuf>,
+    /// Allow keys and addresses that match; others are not asked. May be given again
+    #[arg(long, value_name = "PATTERN")]
+    allow_key: Vec<String>,
 }
 
 #[cfg(feature = "clouds")]
@@ -32,6 +41,7 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
         address: args.address.clone(),
         prompt: args.prompt,
         verbose: true,
+        policy: policy::read(args.key_policy.as_deref(), &args.allow_key)?,
     })
 }
 

@@ -535,6 +535,7 @@ fn key_service(global: &Parsed, local: &Parsed) -> Result<(), CommandError> {
         address: local.text("address").to_owned(),
         prompt: local.is_on("prompt"),
         verbose: local.is_on("verbose") || global.is_on("verbose"),
+        policy: crate::sops::policy::of_environment()?,
     })
 }
 

@@ -3,10 +3,12 @@
 mod bad_input;
 mod canary;
 mod differential;
+mod faults;
 mod fixtures;
 mod key_service;
 mod kill_points;
 mod kms;
+mod publish;
 mod table;
 mod verbs;
 mod world;

@@ -15,6 +15,7 @@ use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentials
 use aws_sdk_sts::types::Tag;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use sealops_formats::Plaintext;
 
 use super::error;
@@ -103,7 +104,9 @@ pub(super) async fn load_with_sts(
         .sleep_impl(TokioSleep::new())
         .region(region.clone())
         .identity_cache(IdentityCache::lazy().load_timeout(LOGIN_TIMEOUT).build())
-        .timeout_config(TimeoutConfig::builder().operation_timeout(OPERATION_TIMEOUT).build());
+        .timeout_config(TimeoutConfig::builder().operation_timeout(OPERATION_TIMEOUT).build())
+        // It takes an answer that is some seconds late for a stalled upload; the HTTP client has limits of its own.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     match base {
         Base::Environment => {}
         Base::Profile(name) => {

@@ -24,6 +24,9 @@ where
     match error {
         SdkError::ServiceError(context) => {
             let (status, after) = raw(context.raw());
+            if (200..300).contains(&status) {
+                return ProviderErrorKind::Failed("the answer makes no sense".to_owned());
+            }
             by_code(context.err().code(), status, after)
         }
         SdkError::ResponseError(context) => {
