@@ -9,5 +9,6 @@ mod kill_points;
 mod kms;
 mod recorder;
 mod table;
+mod vault;
 mod verbs;
 mod world;
