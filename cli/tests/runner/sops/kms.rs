@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use sealops_testenv::{Moto, Recorder};
+use sealops_testenv::{Moto, OpenBaoServer, Recorder};
 
 use super::fixtures::{PGP, fixtures};
 use super::world::{AGE_A, AGE_B, Outcome, Side, World, finish};
@@ -150,6 +150,8 @@ fn a_wrong_context_opens_nothing() {
         assert!(run.code == 128 && run.out.is_empty(), "{side:?} {}: {}", run.code, run.err);
         assert!(run.err.contains(&format!("{key}|app:other: FAILED")), "{}", run.err);
         assert!(run.err.contains("InvalidCiphertextException"), "{}", run.err);
+        let begin = run.err.replace(['\n', ' ', '|'], "");
+        assert!(begin.contains("failedtodecryptsopsdatakeywithAWSKMS:"), "{}", run.err);
     }
     // The bug of sops before 3.3.0: every entry had the value of one.
     world.write("b.yaml", "a: one\n");
@@ -197,6 +199,46 @@ fn groups_of_age_pgp_and_kms_need_two_of_three() {
     cloud.recorder.forget();
     cloud.run(&world, Side::Ours, &["decrypt", "a.yaml"]).ok();
     assert_eq!(cloud.recorder.count("TrentService"), 0);
+}
+
+#[test]
+fn groups_of_four_kinds_need_any_two() {
+    let cloud = Cloud::start(Duration::ZERO);
+    let vault = OpenBaoServer::start().unwrap();
+    vault.put("sys/mounts/transit", &serde_json::json!({ "type": "transit" })).unwrap();
+    vault.put("transit/keys/one", &serde_json::json!({})).unwrap();
+    let (key, uri) = (cloud.new_key(), format!("{}/v1/transit/keys/one", vault.url()));
+    let world = World::new().with_gnupg(&fixtures().gnupg);
+    let without_gnupg = World::new();
+    world.write(
+        ".sops.yaml",
+        format!(
+            "creation_rules:\n    - shamir_threshold: 2\n      key_groups:\n        - age: [{AGE_B}]\n        - pgp: [{PGP}]\n\
+             \x20       - kms:\n            - arn: {key}\n        - hc_vault: ['{uri}']\n"
+        ),
+    );
+    let decrypt = |world: &World, side, token: &str| {
+        let mut command = world.command(side);
+        cloud.environment(&mut command);
+        command.args(["decrypt", "a.yaml"]).env("VAULT_TOKEN", token);
+        shown(finish(command, &[]))
+    };
+    for (writer, reader) in BOTH {
+        world.write("a.yaml", "a: one\n");
+        let mut command = world.command(writer);
+        cloud.environment(&mut command);
+        command.args(["encrypt", "-i", "a.yaml"]).env("VAULT_TOKEN", vault.root_token());
+        shown(finish(command, &[])).ok();
+        // PGP and a network key; two network keys; one of four.
+        assert_eq!(decrypt(&world, reader, "wrong").ok(), b"a: one\n");
+        without_gnupg.write("a.yaml", world.read("a.yaml"));
+        assert_eq!(decrypt(&without_gnupg, reader, vault.root_token()).ok(), b"a: one\n");
+        let run = decrypt(&without_gnupg, reader, "wrong");
+        assert!(run.code == 128 && run.err.contains("Group 2: SUCCESS"), "{}", run.err);
+        assert!(run.err.contains("Group 3: FAILED") && run.err.contains("Group 0: FAILED"), "{}", run.err);
+        let begin = run.err.replace(['\n', ' ', '|'], "");
+        assert!(begin.contains("failedtodecryptsopsdatakeyfromVaulttransitbackend"), "{}", run.err);
+    }
 }
 
 #[test]
