@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -12,6 +13,9 @@ struct State {
     requests: Mutex<Vec<Vec<u8>>>,
     /// Requests with this text get no answer.
     silent: Mutex<Option<String>>,
+    /// Requests without an answer yet, and the most of them that there were.
+    open: AtomicUsize,
+    most_open: AtomicUsize,
 }
 
 /// A relay.
@@ -57,6 +61,11 @@ impl Recorder {
         requests.iter().filter(|request| contains(request, text)).count()
     }
 
+    /// Returns how many requests waited for their delay at the same time, at most.
+    pub fn most_at_once(&self) -> usize {
+        self.state.most_open.load(Ordering::SeqCst)
+    }
+
     /// Forgets all requests.
     pub fn forget(&self) {
         self.state.requests.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -76,7 +85,9 @@ fn serve(mut client: TcpStream, upstream: SocketAddr, delay: Duration, state: &S
             let _ = client.read(&mut [0]);
             return;
         }
+        state.most_open.fetch_max(state.open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         thread::sleep(delay);
+        state.open.fetch_sub(1, Ordering::SeqCst);
         let Ok(mut server) = TcpStream::connect(upstream) else { return };
         if server.write_all(&request).is_err() {
             return;

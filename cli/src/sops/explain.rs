@@ -5,6 +5,7 @@ use std::path::Path;
 use sealops_crypto::sops::{KeyEntry, KeyPolicy, MasterKey};
 use serde::Serialize;
 
+use super::network_keys;
 use super::open::{self, Source};
 use super::session::Types;
 use crate::error::CommandError;
@@ -96,6 +97,7 @@ pub(crate) fn explain(path: &Path, types: &Types, policy: &KeyPolicy) -> Explana
 
 fn one(entry: &KeyEntry, policy: &KeyPolicy) -> Key {
     let refused = policy.check(&entry.key).err().map(|refusal| refusal.to_string());
+    let refused = refused.or_else(|| network_keys::forbidden(&entry.key));
     Key {
         list: entry.key.list().to_owned(),
         key: entry.key.to_string(),

@@ -10,8 +10,10 @@
 
 mod registry;
 mod unwrapped;
+mod words;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::join_all;
@@ -28,6 +30,10 @@ use unwrapped::Unwrapped;
 
 /// Threads of the runtime: they wait, they do not compute.
 const THREADS: usize = 2;
+/// Longest time that giving logins back may take: a token that stays dies by itself.
+const CLOSE: Duration = Duration::from_secs(5);
+/// Why no key was asked, in sops's words.
+const NOBODY: &str = "no key services provided, cannot update master keys";
 /// Why a key that is allowed was not asked.
 const NOT_ASKED: &str = "not asked, because another key is not allowed";
 
@@ -110,7 +116,7 @@ impl NetworkKeys {
     /// Wraps all parts at once.
     pub(crate) fn wrap(&self, tasks: Vec<(WrapTask<'_>, Vec<String>)>) -> Vec<Wrapped> {
         // A data key is wrapped for all or for none, so nobody is asked in vain.
-        if tasks.iter().any(|(task, _)| self.policy.check(task.key).is_err()) {
+        if tasks.iter().any(|(task, _)| self.allowed(task.key).is_err()) {
             let refused = |key: &MasterKey| self.allowed(key).err().unwrap_or_else(|| NOT_ASKED.to_owned());
             return failed(tasks, refused);
         }
@@ -126,6 +132,9 @@ impl NetworkKeys {
     }
 
     fn allowed(&self, key: &MasterKey) -> Result<(), String> {
+        if !self.covers(key) {
+            return Err(NOBODY.to_owned());
+        }
         self.policy.check(key).map_err(|refusal| refusal.to_string())
     }
 
@@ -145,6 +154,13 @@ impl NetworkKeys {
         let remotes = self.remotes.iter().map(|uri| registry::remote(uri)).collect();
         drop(entered);
         Ok(Started { own, remotes, unwrapped: Unwrapped::default(), runtime })
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let close = join_all(self.own.iter().map(|(_, service)| service.close()));
+        let _ = self.runtime.block_on(async { tokio::time::timeout(CLOSE, close).await });
     }
 }
 
@@ -201,7 +217,7 @@ impl Started {
         for service in self.services(key) {
             match service.unwrap(key, wrapped).await {
                 Ok(part) => return Ok(part),
-                Err(error) => reasons.push(error.to_string()),
+                Err(error) => reasons.push(words::unwrap(key, &error)),
             }
         }
         self.excuse(key, &mut reasons);
@@ -212,7 +228,7 @@ impl Started {
         for service in self.services(task.key) {
             match service.wrap(task.key, task.part).await {
                 Ok(wrapped) => return Some(wrapped),
-                Err(error) => reasons.push(error.to_string()),
+                Err(error) => reasons.push(words::wrap(task.key, &error)),
             }
         }
         self.excuse(task.key, reasons);
@@ -225,6 +241,11 @@ impl Started {
             reasons.push(format!("this build of sealops cannot ask for keys of the list {}", key.list()));
         }
     }
+}
+
+/// Returns why the variables of other tools forbid a key, if they do.
+pub(crate) fn forbidden(key: &MasterKey) -> Option<String> {
+    registry::forbidden(key)
 }
 
 /// Returns whether a key is one of this machine's kinds.

@@ -43,6 +43,11 @@ impl NetworkKeys {
     }
 }
 
+/// Nothing is asked, so nothing needs to be forbidden.
+pub(crate) fn forbidden(_: &MasterKey) -> Option<String> {
+    None
+}
+
 /// Returns whether a key is one of this machine's kinds.
 pub(crate) fn is_local(key: &MasterKey) -> bool {
     matches!(key.kind(), Some(KeyKind::Age | KeyKind::Pgp))

@@ -25,6 +25,7 @@ const EXPOSE: &[&str] = &[
     "controller/src/external/json.rs",  // values that are JSON, read and written
     "controller/src/external/rewrite.rs", // names that templates yield; values that are merged
     "controller/src/external/values.rs", // decoding and properties of fetched values
+    "controller/src/external/data.rs",  // decoding and properties of fetched values
     "controller/src/external/generators/", // encoding what was made; JSON of a webhook
     "controller/src/external/hash.rs",  // the data hash
     "controller/src/external/push/",    // whole Secrets as JSON; names that a template yields

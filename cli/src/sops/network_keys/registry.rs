@@ -7,6 +7,8 @@ use sealops_providers::aws::{Kms, session_name};
 use sealops_providers::http::{HttpClient, TlsSettings};
 use sealops_providers::http_extras::{Extras, Proxies};
 use sealops_providers::key_service::{KeyServiceLimits, RemoteKeyService};
+use sealops_providers::local::Environment;
+use sealops_providers::vault::{ALLOWLIST, Allowlist, EnvironmentServers, Transit};
 use sealops_providers::{BoxFuture, KeyService, ProviderError};
 
 /// Largest file of authorities.
@@ -19,12 +21,8 @@ const LINK_LOCAL: &str = "169.254.0.0/16";
 pub(super) fn service(kind: KeyKind) -> Option<Arc<dyn KeyService>> {
     match kind {
         KeyKind::Kms => Some(kms()),
-        KeyKind::Age
-        | KeyKind::Pgp
-        | KeyKind::HcVault
-        | KeyKind::GcpKms
-        | KeyKind::AzureKeyVault
-        | KeyKind::HuaweiKms => None,
+        KeyKind::HcVault => Some(vault()),
+        KeyKind::Age | KeyKind::Pgp | KeyKind::GcpKms | KeyKind::AzureKeyVault | KeyKind::HuaweiKms => None,
     }
 }
 
@@ -33,6 +31,23 @@ pub(super) fn service(kind: KeyKind) -> Option<Arc<dyn KeyService>> {
 fn kms() -> Arc<dyn KeyService> {
     let system = rustix::system::uname();
     Arc::new(Kms::new(aws_http(), session_name(&system.nodename().to_string_lossy())))
+}
+
+/// Transit keys of Vault, as the variables of the process and the files of its user say.
+fn vault() -> Arc<dyn KeyService> {
+    let servers = EnvironmentServers::new(Environment::new(std::env::vars_os()));
+    let allowed = std::env::var(ALLOWLIST).unwrap_or_default();
+    Arc::new(Transit::new(Box::new(servers), Allowlist::parse(&allowed)))
+}
+
+/// Returns why sops's own list of Vault's servers forbids a key, if it does.
+pub(super) fn forbidden(key: &MasterKey) -> Option<String> {
+    let MasterKey::HcVault { vault_address, .. } = key else { return None };
+    match Allowlist::parse(&std::env::var(ALLOWLIST).unwrap_or_default()) {
+        Ok(allowed) if allowed.allows(vault_address) => None,
+        Ok(_) => Some(format!("{ALLOWLIST} does not have {vault_address}")),
+        Err(problem) => Some(problem),
+    }
 }
 
 /// Returns the client for AWS.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use sealops_testenv::{Moto, Recorder};
+use sealops_testenv::{Moto, OpenBaoServer, Recorder};
 
 use super::fixtures::{PGP, fixtures};
 use super::world::{AGE_A, AGE_B, Outcome, Side, World, finish};
@@ -150,6 +150,8 @@ fn a_wrong_context_opens_nothing() {
         assert!(run.code == 128 && run.out.is_empty(), "{side:?} {}: {}", run.code, run.err);
         assert!(run.err.contains(&format!("{key}|app:other: FAILED")), "{}", run.err);
         assert!(run.err.contains("InvalidCiphertextException"), "{}", run.err);
+        let begin = run.err.replace(['\n', ' ', '|'], "");
+        assert!(begin.contains("failedtodecryptsopsdatakeywithAWSKMS:"), "{}", run.err);
     }
     // The bug of sops before 3.3.0: every entry had the value of one.
     world.write("b.yaml", "a: one\n");
@@ -200,6 +202,46 @@ fn groups_of_age_pgp_and_kms_need_two_of_three() {
 }
 
 #[test]
+fn groups_of_four_kinds_need_any_two() {
+    let cloud = Cloud::start(Duration::ZERO);
+    let vault = OpenBaoServer::start().unwrap();
+    vault.put("sys/mounts/transit", &serde_json::json!({ "type": "transit" })).unwrap();
+    vault.put("transit/keys/one", &serde_json::json!({})).unwrap();
+    let (key, uri) = (cloud.new_key(), format!("{}/v1/transit/keys/one", vault.url()));
+    let world = World::new().with_gnupg(&fixtures().gnupg);
+    let without_gnupg = World::new();
+    world.write(
+        ".sops.yaml",
+        format!(
+            "creation_rules:\n    - shamir_threshold: 2\n      key_groups:\n        - age: [{AGE_B}]\n        - pgp: [{PGP}]\n\
+             \x20       - kms:\n            - arn: {key}\n        - hc_vault: ['{uri}']\n"
+        ),
+    );
+    let decrypt = |world: &World, side, token: &str| {
+        let mut command = world.command(side);
+        cloud.environment(&mut command);
+        command.args(["decrypt", "a.yaml"]).env("VAULT_TOKEN", token);
+        shown(finish(command, &[]))
+    };
+    for (writer, reader) in BOTH {
+        world.write("a.yaml", "a: one\n");
+        let mut command = world.command(writer);
+        cloud.environment(&mut command);
+        command.args(["encrypt", "-i", "a.yaml"]).env("VAULT_TOKEN", vault.root_token());
+        shown(finish(command, &[])).ok();
+        // PGP and a network key; two network keys; one of four.
+        assert_eq!(decrypt(&world, reader, "wrong").ok(), b"a: one\n");
+        without_gnupg.write("a.yaml", world.read("a.yaml"));
+        assert_eq!(decrypt(&without_gnupg, reader, vault.root_token()).ok(), b"a: one\n");
+        let run = decrypt(&without_gnupg, reader, "wrong");
+        assert!(run.code == 128 && run.err.contains("Group 2: SUCCESS"), "{}", run.err);
+        assert!(run.err.contains("Group 3: FAILED") && run.err.contains("Group 0: FAILED"), "{}", run.err);
+        let begin = run.err.replace(['\n', ' ', '|'], "");
+        assert!(begin.contains("failedtodecryptsopsdatakeyfromVaulttransitbackend"), "{}", run.err);
+    }
+}
+
+#[test]
 fn many_files_cost_one_call_each_and_one_login() {
     const FILES: usize = 40;
     let cloud = Cloud::start(Duration::from_millis(40));
@@ -220,6 +262,25 @@ fn many_files_cost_one_call_each_and_one_login() {
     assert!(run.code == 0 && run.err.contains("80 files verified, 0 failed"), "{}", run.err);
     assert_eq!(cloud.recorder.count("TrentService.Decrypt"), FILES);
     assert_eq!(cloud.recorder.count("Action=AssumeRole&"), 1);
+    // More files wait than this machine has cores.
+    assert!(cloud.recorder.most_at_once() > 8, "{}", cloud.recorder.most_at_once());
+}
+
+#[test]
+fn an_order_that_is_asked_for_is_kept() {
+    let cloud = Cloud::start(Duration::ZERO);
+    let key = cloud.new_key();
+    let world = World::new();
+    world.write("a.yaml", "a: one\n");
+    cloud.run(&world, Side::Ours, &["encrypt", "-i", "--age", AGE_A, "--kms", &key, "a.yaml"]).ok();
+    for (order, calls) in [(None, 0), (Some("age,kms"), 0), (Some("kms,age"), 1), (Some("kms"), 1)] {
+        cloud.recorder.forget();
+        let mut line = vec!["decrypt"];
+        line.extend(order.iter().flat_map(|order| ["--decryption-order", order]));
+        line.push("a.yaml");
+        assert_eq!(cloud.run(&world, Side::Ours, &line).ok(), b"a: one\n");
+        assert_eq!(cloud.recorder.count("TrentService.Decrypt"), calls, "{order:?}");
+    }
 }
 
 #[test]
@@ -269,7 +330,8 @@ fn signatures_are_right_and_refusals_say_so() {
     run(&["encrypt", "-i", "--kms", &key, "a.yaml"], &id, &secret).ok();
     // The user may encrypt only.
     let refused = run(&["decrypt", "a.yaml"], &id, &secret);
-    assert!(refused.code == 128 && refused.err.contains("access was denied"), "{}", refused.err);
+    let reason = refused.err.replace(['\n', ' ', '|'], "");
+    assert!(refused.code == 128 && reason.contains("accesswasdenied"), "{}", refused.err);
     world.write("b.yaml", "b: one\n");
     let before = world.files();
     for (id, secret) in [(id.as_str(), "CANARY-wrong-secret"), ("AKIDNOBODY", "CANARY-wrong-secret")] {
@@ -313,7 +375,13 @@ fn what_is_not_allowed_is_not_asked() {
     let (account, _) = key.rsplit_once(':').unwrap();
     let allowed = format!("{account}:key/*");
     cloud.sealops(&world, &["decrypt", "--allow-key", &allowed, "a.yaml"]).ok();
-    cloud.sealops(&world, &["explain", "--allow-key", &allowed, "a.yaml"]).ok();
+    let explained = cloud.sealops(&world, &["explain", "--allow-key", &allowed, "a.yaml"]).ok();
+    let explained = String::from_utf8(explained).unwrap();
+    let lines = ["any of these keys opens it", &key, &format!("contacts {}", cloud.recorder.url())];
+    assert!(
+        lines.iter().all(|line| explained.contains(line)) && !explained.contains("refused"),
+        "{explained}"
+    );
     cloud.run(&world, Side::Ours, &["decrypt", "a.yaml"]).ok();
     assert_eq!(cloud.recorder.count("TrentService.Decrypt"), 2);
 }

@@ -14,6 +14,7 @@ mod many_files;
 mod publish;
 mod table;
 mod users;
+mod vault;
 mod verbs;
 mod world;
 mod writes;

@@ -103,7 +103,7 @@ impl SecretsManager {
                 BTreeMap::from([("Filters", Json::List(filters.iter().map(Json::duplicate).collect()))]);
             input.extend(next.take().map(|token| ("NextToken", token)));
             let answer = self.api.call("BatchGetSecretValue", &Json::map(input)).await?;
-            next = collect(answer, &fits, &mut found)?;
+            next = collect(answer, fits, &mut found)?;
             if next.is_none() {
                 return Ok(found);
             }

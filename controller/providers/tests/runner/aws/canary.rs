@@ -41,7 +41,7 @@ fn no_secret_comes_into_an_error_or_a_log() {
         .env("AWS_SESSION_TOKEN", format!("{CANARY}-env-session"));
     let output = run_peer(command, &[], Duration::from_secs(120)).unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr;
-    assert!(output.status.success() && said.contains("1 passed") && said.contains("searched "), "{said}");
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
 async fn inner() {
@@ -105,5 +105,4 @@ async fn inner() {
     // Bytes as the debug output of a list of numbers shows them.
     let numbers = format!("{:?}", &part.plaintext().expose()[..8]);
     assert!(!log.contains(numbers.trim_end_matches(']')));
-    eprintln!("searched {} bytes of logs", log.len());
 }

@@ -1,0 +1,35 @@
+//! Why a key on a network did not help, beginning as sops does.
+
+use sealops_crypto::sops::MasterKey;
+use sealops_providers::ProviderError;
+
+/// Returns why a part was not encrypted.
+pub(super) fn wrap(key: &MasterKey, error: &ProviderError) -> String {
+    match key {
+        MasterKey::Kms { .. } if is_own(error) => {
+            format!("failed to encrypt sops data key with AWS KMS: {}", error.kind)
+        }
+        MasterKey::HcVault { .. } if is_own(error) => {
+            format!("failed to encrypt sops data key to Vault transit backend '{key}': {}", error.kind)
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Returns why a part was not decrypted.
+pub(super) fn unwrap(key: &MasterKey, error: &ProviderError) -> String {
+    match key {
+        MasterKey::Kms { .. } if is_own(error) => {
+            format!("failed to decrypt sops data key with AWS KMS: {}", error.kind)
+        }
+        MasterKey::HcVault { .. } if is_own(error) => {
+            format!("failed to decrypt sops data key from Vault transit backend '{key}': {}", error.kind)
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Key services say themselves who they are.
+fn is_own(error: &ProviderError) -> bool {
+    error.backend != "key service"
+}
