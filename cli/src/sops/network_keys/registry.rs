@@ -6,6 +6,8 @@ use sealops_crypto::sops::{KeyKind, KeyPart, MasterKey};
 use sealops_providers::aws::{Kms, session_name};
 use sealops_providers::http::{HttpClient, TlsSettings};
 use sealops_providers::key_service::{KeyServiceLimits, RemoteKeyService};
+use sealops_providers::local::Environment;
+use sealops_providers::vault::{ALLOWLIST, Allowlist, EnvironmentServers, Transit};
 use sealops_providers::{BoxFuture, KeyService, ProviderError};
 
 /// Largest file of authorities.
@@ -16,12 +18,8 @@ const MAX_AUTHORITIES_BYTES: usize = 4 << 20;
 pub(super) fn service(kind: KeyKind) -> Option<Arc<dyn KeyService>> {
     match kind {
         KeyKind::Kms => Some(kms()),
-        KeyKind::Age
-        | KeyKind::Pgp
-        | KeyKind::HcVault
-        | KeyKind::GcpKms
-        | KeyKind::AzureKeyVault
-        | KeyKind::HuaweiKms => None,
+        KeyKind::HcVault => Some(vault()),
+        KeyKind::Age | KeyKind::Pgp | KeyKind::GcpKms | KeyKind::AzureKeyVault | KeyKind::HuaweiKms => None,
     }
 }
 
@@ -30,6 +28,13 @@ pub(super) fn service(kind: KeyKind) -> Option<Arc<dyn KeyService>> {
 fn kms() -> Arc<dyn KeyService> {
     let system = rustix::system::uname();
     Arc::new(Kms::new(aws_http(), session_name(&system.nodename().to_string_lossy())))
+}
+
+/// Transit keys of Vault, as the variables of the process and the files of its user say.
+fn vault() -> Arc<dyn KeyService> {
+    let servers = EnvironmentServers::new(Environment::new(std::env::vars_os()));
+    let allowed = std::env::var(ALLOWLIST).unwrap_or_default();
+    Arc::new(Transit::new(Box::new(servers), Allowlist::parse(&allowed)))
 }
 
 /// Returns the client for AWS.
