@@ -7,17 +7,17 @@
 mod batches;
 #[cfg(feature = "cluster")]
 mod breaker;
+pub mod children;
 #[cfg(feature = "cluster")]
 mod connections;
-pub mod children;
 mod credentials;
 mod data;
 mod failure;
 mod generators;
 mod hash;
+pub mod push;
 #[cfg(feature = "cluster")]
 mod reads;
-pub mod push;
 mod refresh;
 mod report;
 mod selector;

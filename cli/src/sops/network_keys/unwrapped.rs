@@ -9,10 +9,13 @@ use tokio::sync::OnceCell;
 /// Parts that are remembered; what comes after them is asked for every time.
 const MAX_REMEMBERED: usize = 100_000;
 
+/// A key and what it wrapped.
+type Name = (String, String);
+
 /// Parts by key and wrapped text, for the life of the process.
 #[derive(Default)]
 pub(super) struct Unwrapped {
-    parts: Mutex<HashMap<(String, String), Arc<OnceCell<KeyPart>>>>,
+    parts: Mutex<HashMap<Name, Arc<OnceCell<KeyPart>>>>,
 }
 
 impl Unwrapped {

@@ -5,10 +5,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use sealops_testenv::Moto;
+use sealops_testenv::{Moto, Recorder};
 
 use super::fixtures::{PGP, fixtures};
-use super::recorder::Recorder;
 use super::world::{AGE_A, AGE_B, Outcome, Side, World, finish};
 
 const REGION: &str = "eu-west-1";
@@ -221,6 +220,25 @@ fn many_files_cost_one_call_each_and_one_login() {
     assert!(run.code == 0 && run.err.contains("80 files verified, 0 failed"), "{}", run.err);
     assert_eq!(cloud.recorder.count("TrentService.Decrypt"), FILES);
     assert_eq!(cloud.recorder.count("Action=AssumeRole&"), 1);
+    // More files wait than this machine has cores.
+    assert!(cloud.recorder.most_at_once() > 8, "{}", cloud.recorder.most_at_once());
+}
+
+#[test]
+fn an_order_that_is_asked_for_is_kept() {
+    let cloud = Cloud::start(Duration::ZERO);
+    let key = cloud.new_key();
+    let world = World::new();
+    world.write("a.yaml", "a: one\n");
+    cloud.run(&world, Side::Ours, &["encrypt", "-i", "--age", AGE_A, "--kms", &key, "a.yaml"]).ok();
+    for (order, calls) in [(None, 0), (Some("age,kms"), 0), (Some("kms,age"), 1), (Some("kms"), 1)] {
+        cloud.recorder.forget();
+        let mut line = vec!["decrypt"];
+        line.extend(order.iter().flat_map(|order| ["--decryption-order", order]));
+        line.push("a.yaml");
+        assert_eq!(cloud.run(&world, Side::Ours, &line).ok(), b"a: one\n");
+        assert_eq!(cloud.recorder.count("TrentService.Decrypt"), calls, "{order:?}");
+    }
 }
 
 #[test]
@@ -314,7 +332,13 @@ fn what_is_not_allowed_is_not_asked() {
     let (account, _) = key.rsplit_once(':').unwrap();
     let allowed = format!("{account}:key/*");
     cloud.sealops(&world, &["decrypt", "--allow-key", &allowed, "a.yaml"]).ok();
-    cloud.sealops(&world, &["explain", "--allow-key", &allowed, "a.yaml"]).ok();
+    let explained = cloud.sealops(&world, &["explain", "--allow-key", &allowed, "a.yaml"]).ok();
+    let explained = String::from_utf8(explained).unwrap();
+    let lines = ["any of these keys opens it", &key, &format!("contacts {}", cloud.recorder.url())];
+    assert!(
+        lines.iter().all(|line| explained.contains(line)) && !explained.contains("refused"),
+        "{explained}"
+    );
     cloud.run(&world, Side::Ours, &["decrypt", "a.yaml"]).ok();
     assert_eq!(cloud.recorder.count("TrentService.Decrypt"), 2);
 }

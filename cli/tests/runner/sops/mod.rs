@@ -9,7 +9,6 @@ mod key_service;
 mod kill_points;
 mod kms;
 mod publish;
-mod recorder;
 mod table;
 mod verbs;
 mod world;

@@ -93,6 +93,11 @@ where
     }
 }
 
+/// Returns why there are no credentials.
+pub(super) fn of_credentials(error: &CredentialsError) -> ProviderErrorKind {
+    chain(error).unwrap_or_else(|| credentials(error))
+}
+
 fn credentials(error: &CredentialsError) -> ProviderErrorKind {
     match error {
         CredentialsError::CredentialsNotLoaded(_) => ProviderErrorKind::Unauthenticated(
@@ -121,10 +126,10 @@ pub(super) fn by_code(code: Option<&str>, status: u16, after: Option<Duration>) 
         | "ThrottledException"
         | "TooManyRequestsException"
         | "RequestLimitExceeded"
-        | "LimitExceededException"
         | "RequestThrottled"
         | "SlowDown"
         | "PriorRequestNotComplete" => Kind::Throttled(after),
+        "ResourceNotFoundException" | "ParameterNotFound" | "ParameterVersionNotFound" => Kind::NotFound,
         "AccessDeniedException" | "AccessDenied" | "OptInRequired" => Kind::Denied(text),
         "UnrecognizedClientException"
         | "InvalidClientTokenId"
@@ -146,6 +151,7 @@ pub(super) fn by_code(code: Option<&str>, status: u16, after: Option<Duration>) 
         | "KeyUnavailableException"
         | "ServiceUnavailable"
         | "ServiceUnavailableException"
+        | "InternalServiceErrorException"
         | "RequestTimeout" => Kind::Unavailable(text),
         _ => match status {
             429 => Kind::Throttled(after),

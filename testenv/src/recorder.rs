@@ -1,28 +1,38 @@
-//! A server between a command and moto: it remembers every request, and can be slow or silent.
+//! A relay between a client and a server that speaks HTTP without TLS: it remembers every request with its body, and
+//! can be slow or silent.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     requests: Mutex<Vec<Vec<u8>>>,
     /// Requests with this text get no answer.
     silent: Mutex<Option<String>>,
+    /// Requests without an answer yet, and the most of them that there were.
+    open: AtomicUsize,
+    most_open: AtomicUsize,
 }
 
-pub(crate) struct Recorder {
+/// A relay.
+#[derive(Debug)]
+pub struct Recorder {
     address: SocketAddr,
     state: Arc<State>,
 }
 
 impl Recorder {
-    /// Listens; each request is passed on after the delay.
-    pub(crate) fn start(upstream: SocketAddr, delay: Duration) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+    /// Listens on a free port of 127.0.0.1; each request is passed on after the delay.
+    ///
+    /// # Panics
+    /// If no port is free.
+    pub fn start(upstream: SocketAddr, delay: Duration) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
         let state = Arc::<State>::default();
         let shared = Arc::clone(&state);
         // It ends with the test's process.
@@ -35,22 +45,30 @@ impl Recorder {
         Self { address, state }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Returns the URL to use in place of the server's.
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub(crate) fn never_answer(&self, text: &str) {
-        *self.state.silent.lock().unwrap() = Some(text.to_owned());
+    /// From now on requests with this text get no answer.
+    pub fn never_answer(&self, text: &str) {
+        *self.state.silent.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
     }
 
-    /// Returns how many requests have the text, and forgets nothing.
-    pub(crate) fn count(&self, text: &str) -> usize {
-        let requests = self.state.requests.lock().unwrap();
+    /// Returns how many requests have the text, whatever its case.
+    pub fn count(&self, text: &str) -> usize {
+        let requests = self.state.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.iter().filter(|request| contains(request, text)).count()
     }
 
-    pub(crate) fn forget(&self) {
-        self.state.requests.lock().unwrap().clear();
+    /// Returns how many requests waited for their delay at the same time, at most.
+    pub fn most_at_once(&self) -> usize {
+        self.state.most_open.load(Ordering::SeqCst)
+    }
+
+    /// Forgets all requests.
+    pub fn forget(&self) {
+        self.state.requests.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -60,14 +78,16 @@ fn contains(bytes: &[u8], text: &str) -> bool {
 
 fn serve(mut client: TcpStream, upstream: SocketAddr, delay: Duration, state: &State) {
     while let Some(request) = read_request(&mut client) {
-        let silent = state.silent.lock().unwrap().clone();
-        state.requests.lock().unwrap().push(request.clone());
+        let silent = state.silent.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        state.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
         if silent.is_some_and(|text| contains(&request, &text)) {
             // Until the client gives up.
             let _ = client.read(&mut [0]);
             return;
         }
+        state.most_open.fetch_max(state.open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         thread::sleep(delay);
+        state.open.fetch_sub(1, Ordering::SeqCst);
         let Ok(mut server) = TcpStream::connect(upstream) else { return };
         if server.write_all(&request).is_err() {
             return;
