@@ -12,6 +12,7 @@ mod registry;
 mod unwrapped;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::join_all;
@@ -28,6 +29,8 @@ use unwrapped::Unwrapped;
 
 /// Threads of the runtime: they wait, they do not compute.
 const THREADS: usize = 2;
+/// Longest time that giving logins back may take: a token that stays dies by itself.
+const CLOSE: Duration = Duration::from_secs(5);
 /// Why a key that is allowed was not asked.
 const NOT_ASKED: &str = "not asked, because another key is not allowed";
 
@@ -145,6 +148,13 @@ impl NetworkKeys {
         let remotes = self.remotes.iter().map(|uri| registry::remote(uri)).collect();
         drop(entered);
         Ok(Started { own, remotes, unwrapped: Unwrapped::default(), runtime })
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let close = join_all(self.own.iter().map(|(_, service)| service.close()));
+        let _ = self.runtime.block_on(async { tokio::time::timeout(CLOSE, close).await });
     }
 }
 

@@ -72,11 +72,14 @@ impl fmt::Debug for Proxies {
     }
 }
 
+type PlainClient = Client<Tunnel<Connector>, Full<Bytes>>;
+type TlsClient = Client<HttpsConnector<Tunnel<Connector>>, Full<Bytes>>;
+
 /// The way through one proxy.
 pub(crate) struct Proxied {
     tunnel: Tunnel<Connector>,
-    plain: Client<Tunnel<Connector>, Full<Bytes>>,
-    tls: Mutex<Option<Client<HttpsConnector<Tunnel<Connector>>, Full<Bytes>>>>,
+    plain: PlainClient,
+    tls: Mutex<Option<TlsClient>>,
 }
 
 impl Proxied {

@@ -51,6 +51,7 @@ impl Json {
     }
 
     /// Makes a second copy, on purpose.
+    #[cfg_attr(not(any(feature = "kubernetes", feature = "webhook")), allow(dead_code, reason = "theirs"))]
     pub(crate) fn duplicate(&self) -> Self {
         match self {
             Self::Null => Self::Null,

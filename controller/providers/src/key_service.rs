@@ -34,4 +34,9 @@ pub trait KeyService: Send + Sync {
         key: &'a MasterKey,
         wrapped: &'a str,
     ) -> BoxFuture<'a, Result<KeyPart, ProviderError>>;
+
+    /// Gives back what logins were given, as far as that works.
+    fn close<'a>(&'a self) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
 }

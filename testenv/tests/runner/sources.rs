@@ -5,22 +5,24 @@ use std::path::{Path, PathBuf};
 
 /// The only places where a plaintext may come out of its type (ARCHITECTURE.md). A new one needs a reason there.
 const EXPOSE: &[&str] = &[
-    "cli/src/",                            // the edge: what was asked for, and the text that was read
-    "controller/providers/src/aws/",       // parts of data keys, values of stores, bodies
-    "controller/providers/src/http.rs",    // bodies of requests, keys of client certificates
+    "cli/src/",                         // the edge: what was asked for, and the text that was read
+    "controller/providers/src/aws/",    // parts of data keys, values of stores, bodies
+    "controller/providers/src/http.rs", // bodies of requests, keys of client certificates
     "controller/providers/src/key_service/message.rs", // parts of data keys in messages
-    "controller/providers/src/local/",     // what gpg and gpg-agent are told and say; keys given as texts
-    "controller/src/cluster/api.rs",       // request bodies, and a check that messages quote no value
-    "controller/src/directory/load.rs",    // the text of a manifest, parsed
-    "controller/src/external/data.rs",     // decoding and properties of fetched values
+    "controller/providers/src/json.rs", // JSON of stores, read and written
+    "controller/providers/src/vault/",  // tokens as headers, parts of data keys, certificates
+    "controller/providers/src/local/",  // what gpg and gpg-agent are told and say; keys given as texts
+    "controller/src/cluster/api.rs",    // request bodies, and a check that messages quote no value
+    "controller/src/directory/load.rs", // the text of a manifest, parsed
+    "controller/src/external/data.rs",  // decoding and properties of fetched values
     "controller/src/external/generators/", // encoding what was made; JSON of a webhook
-    "controller/src/external/hash.rs",     // the data hash
-    "controller/src/external/push/",       // whole Secrets as JSON; names that a template yields
-    "controller/src/object.rs",            // base64 of a Secret, its JSON parsed
-    "controller/src/sealed/",              // MACs of proofs, keys read from Secrets
-    "crypto/src/age/",                     // parts of data keys, identities, passphrases
-    "crypto/src/pgp.rs",                   // parts of data keys, secret keys, their passphrase
-    "crypto/src/sealing/",                 // sealing, and keys in PEM
+    "controller/src/external/hash.rs",  // the data hash
+    "controller/src/external/push/",    // whole Secrets as JSON; names that a template yields
+    "controller/src/object.rs",         // base64 of a Secret, its JSON parsed
+    "controller/src/sealed/",           // MACs of proofs, keys read from Secrets
+    "crypto/src/age/",                  // parts of data keys, identities, passphrases
+    "crypto/src/pgp.rs",                // parts of data keys, secret keys, their passphrase
+    "crypto/src/sealing/",              // sealing, and keys in PEM
     "crypto/src/sops/", // values and comments that are encrypted, hashed and compared; key parts
     "formats/src/",     // the type itself, encoders and parsers
     "controller/src/external/template.rs", // labels and annotations, and maps that templates yield

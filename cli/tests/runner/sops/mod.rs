@@ -10,5 +10,6 @@ mod kill_points;
 mod kms;
 mod publish;
 mod table;
+mod vault;
 mod verbs;
 mod world;

@@ -44,7 +44,7 @@ impl Kv {
         }
         match self.mount.version {
             KvVersion::V1 => {
-                existing.custom = entries(existing.data.as_mut().and_then(|data| data.remove(CUSTOM)))
+                existing.custom = entries(existing.data.as_mut().and_then(|data| data.remove(CUSTOM)));
             }
             KvVersion::V2 => {
                 let metadata = self.metadata(&self.mount.metadata(key)).await?;

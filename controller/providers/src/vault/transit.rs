@@ -79,17 +79,6 @@ impl Transit {
         Self { servers, allowed, sessions: Mutex::default() }
     }
 
-    /// Revokes the tokens that logins gave, as far as that works.
-    pub async fn close(&self) {
-        let sessions = std::mem::take(&mut *self.sessions.lock().unwrap_or_else(PoisonError::into_inner));
-        for session in sessions.values() {
-            if let Some(session) = session.get() {
-                // A token that stays dies by itself.
-                let _ = session.close().await;
-            }
-        }
-    }
-
     async fn ask(&self, key: &Named<'_>, verb: &str, body: Json) -> Result<Json, ProviderErrorKind> {
         let allowed = self.allowed.as_ref().map_err(|problem| ProviderErrorKind::Invalid(problem.clone()))?;
         if !allowed.allows(key.address) {
@@ -173,6 +162,16 @@ impl KeyService for Transit {
                 Ok(KeyPart::new(part))
             };
             unwrap.await.map_err(|kind| fail("decrypt with", key, kind))
+        })
+    }
+
+    fn close<'a>(&'a self) -> BoxFuture<'a, ()> {
+        let sessions = std::mem::take(&mut *self.sessions.lock().unwrap_or_else(PoisonError::into_inner));
+        Box::pin(async move {
+            for session in sessions.values().filter_map(|session| session.get()) {
+                // A token that stays dies by itself.
+                let _ = session.close().await;
+            }
         })
     }
 }
