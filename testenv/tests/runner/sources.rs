@@ -17,10 +17,6 @@ const EXPOSE: &[&str] = &[
     "controller/providers/src/kubernetes/", // Secrets in base64, logins, kubeconfigs
     "controller/providers/src/vault/",  // tokens, answers
     "controller/providers/src/webhook/", // what templates rendered, paths into answers
-    "controller/providers/src/local/",  // what gpg and gpg-agent are told and say; keys given as texts
-    "controller/src/cluster/api.rs",    // request bodies, and a check that messages quote no value
-    "controller/src/directory/load.rs", // the text of a manifest, parsed
-    "controller/providers/src/aws/",    // parts of data keys, values of stores, bodies
     "controller/src/external/gjson/",   // paths into values that are JSON
     "controller/src/external/json.rs",  // values that are JSON, read and written
     "controller/src/external/rewrite.rs", // names that templates yield; values that are merged
