@@ -252,6 +252,11 @@ pub trait CredentialSource: Send + Sync {
         Egress::NoLinkLocal
     }
 
+    /// Returns a variable of the process that replaces a cloud's own address, unless it is empty.
+    fn address(&self, variable: &str) -> Option<String> {
+        std::env::var(variable).ok().filter(|text| !text.is_empty())
+    }
+
     /// Returns one key of a Secret.
     fn secret<'a>(&'a self, selector: &'a Selector) -> BoxFuture<'a, Result<Plaintext, ProviderErrorKind>>;
 

@@ -102,8 +102,9 @@ impl Api {
         let code = said.as_ref().and_then(|said| said.str_at("__type")).or_else(|| xml_code(&answer.body));
         let message =
             said.as_ref().and_then(|said| said.str_at("message").or_else(|| said.str_at("Message")));
-        // AWS has no code of its own for this.
-        if message.is_some_and(|message| message.contains("marked for deletion")) {
+        // AWS has no code of its own for this; moto has other words.
+        if message.is_some_and(|text| text.contains("marked for deletion") || text.contains("marked deleted"))
+        {
             return Err(ProviderErrorKind::NotFound);
         }
         Err(error::by_code(code, answer.status, retry_after(&answer.headers)))

@@ -99,20 +99,17 @@ async fn api(
     let http = HttpClient::new(TlsSettings::default());
     let base = base(settings, context).await?;
     let roles = roles(settings, context)?;
-    let sts = variable("AWS_STS_ENDPOINT");
+    let sts = context.credentials.address("AWS_STS_ENDPOINT");
     let shared = http_client::shared(http.clone());
     let config = auth::load_with_sts(&shared, &settings.region, &base, &roles, sts.as_deref()).await;
     let login = config
         .credentials_provider()
         .ok_or_else(|| ProviderErrorKind::Unauthenticated("there are no AWS credentials".to_owned()))?;
-    let address = variable(service.variable).or_else(|| config.endpoint_url().map(ToOwned::to_owned));
+    let own = context.credentials.address(service.variable);
+    let address = own.or_else(|| config.endpoint_url().map(ToOwned::to_owned));
     let retries = retries.and_then(|settings| settings.max_retries).unwrap_or(RETRIES).clamp(0, MAX_RETRIES);
     let attempts = u32::try_from(retries).unwrap_or_default() + 1;
     Ok(Api::new(service, http, &settings.region, address, login, attempts))
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
 /// The credentials that everything begins with. Without any in the store they are the controller's own, as upstream.
