@@ -24,7 +24,7 @@ use super::driver::{Shared, Term, terms};
 use super::events::Recorder;
 use super::leader::{Leadership, WriteGuard};
 use super::lock;
-use super::metrics::{Metrics, ReconcileResult};
+use super::metrics::{ExternalKind, Metrics, ReconcileResult};
 use super::queue::{Item, Lane, Queue, random_fraction};
 use super::watch::{Namespaces, Seen, config_maps, objects, secrets};
 use crate::external::{
@@ -32,7 +32,7 @@ use crate::external::{
     Surroundings,
 };
 use crate::object::ObjectKey;
-use crate::outcome::{Change, CommitErrorKind, Event, Outcome, Retry};
+use crate::outcome::{Change, CommitError, CommitErrorKind, Event, Outcome, Retry};
 
 const KIND: &str = "ExternalSecret";
 /// Longest time that is slept for a refresh; a longer interval is looked at again in between.
@@ -116,8 +116,11 @@ impl ExternalDriver {
         news.push(secrets(client, namespaces, None).map(News::Secret).boxed());
         news.push(config_maps(client, namespaces).map(News::ConfigMap).boxed());
         news.push(objects::<SecretStore>(client, namespaces, None).map(News::Store).boxed());
-        let cluster = objects::<ClusterSecretStore>(client, &Namespaces::All, None);
-        news.push(cluster.map(News::ClusterStore).boxed());
+        // What has no namespace needs a right that goes with all of them.
+        if *namespaces == Namespaces::All {
+            let cluster = objects::<ClusterSecretStore>(client, namespaces, None);
+            news.push(cluster.map(News::ClusterStore).boxed());
+        }
         let (mut listed, mut cluster_listed) = (false, false);
         while let Some(seen) = news.next().await {
             match seen {
@@ -156,6 +159,7 @@ impl ExternalDriver {
     }
 
     fn forget(&self, key: &ObjectKey) {
+        self.shared.metrics.external_gone(ExternalKind::ExternalSecret, &key.namespace, &key.name);
         lock(&self.links).forget_object(key);
         lock(&self.moved).remove(key);
         self.said.forget(key);
@@ -321,7 +325,7 @@ impl ExternalDriver {
         key: &ObjectKey,
         outcome: Outcome,
         guard: &WriteGuard,
-    ) -> Result<Committed, crate::outcome::CommitError> {
+    ) -> Result<Committed, CommitError> {
         let manager = external::field_manager(&key.name).replace('/', "%2F");
         commit(outcome, &self.shared.api, guard, &manager).await
     }
@@ -366,6 +370,7 @@ impl ExternalDriver {
             },
         };
         let settled = result.as_ref().copied();
+        self.count(key, settled, &attempt, started);
         if settled.is_ok_and(|settled| settled != Settled::NotDue) {
             lock(&self.moved).remove(key);
         }
@@ -373,10 +378,29 @@ impl ExternalDriver {
             return Again::Backoff;
         }
         match result {
-            Ok(_) => Again::After { wait: attempt.wait, wrote: attempt.wrote() },
+            Ok(_) => Again::After { wait: attempt.wait, wrote: attempt.written.is_some() },
             Err(failure) if failure.retry == Retry::OnChange => Again::OnChange,
             Err(_) => Again::Backoff,
         }
+    }
+
+    fn count(
+        &self,
+        key: &ObjectKey,
+        result: Result<Settled, &Failure>,
+        attempt: &Attempt,
+        started: Timestamp,
+    ) {
+        if matches!(result, Ok(Settled::NotDue | Settled::Ignored)) {
+            return;
+        }
+        let metrics = &self.shared.metrics;
+        let took = Timestamp::now().duration_since(started).unsigned_abs();
+        let is_ready = result.is_ok();
+        let kind = ExternalKind::ExternalSecret;
+        metrics.external_condition(kind, &key.namespace, &key.name, is_ready, took);
+        let refreshed = is_ready.then(|| started.as_second());
+        metrics.external_sync(&key.namespace, &key.name, is_ready, refreshed, attempt.wait);
     }
 
     /// Makes a decision true. The outer error says that this attempt is void.
@@ -390,18 +414,27 @@ impl ExternalDriver {
         attempt.wait = decision.outcome.again;
         attempt.events = decision.events;
         attempt.bound = decision.binds;
-        let replaced = decision.outcome.changes.iter().find_map(|change| match change {
+        let (removals, writes): (Vec<Change>, Vec<Change>) =
+            decision.outcome.changes.into_iter().partition(|change| matches!(change, Change::Delete(_)));
+        let replaced = writes.iter().find_map(|change| match change {
             Change::Replace(secret) => secret.metadata.name.clone(),
             _ => None,
         });
-        match self.commit(key, decision.outcome, guard).await {
-            Ok(committed) => attempt.committed = Some(committed),
-            Err(error) if matches!(error.kind, CommitErrorKind::Conflict | CommitErrorKind::NotLeader) => {
-                return Err(Again::Backoff);
-            }
-            Err(error) => {
-                attempt.bound &= replaced.is_some();
-                return Ok(Err(Failure::commit(&error, replaced.as_deref())));
+        let is_void = |error: &CommitError| {
+            matches!(error.kind, CommitErrorKind::Conflict | CommitErrorKind::NotLeader)
+        };
+        for (changes, is_removal) in [(writes, false), (removals, true)] {
+            let outcome = Outcome { changes, ..Outcome::nothing() };
+            match self.commit(key, outcome, guard).await {
+                Ok(committed) => attempt.add(committed),
+                Err(error) if is_void(&error) => return Err(Again::Backoff),
+                Err(error) if is_removal => {
+                    return Ok(Err(Failure::remove(&error, decision.settled == Settled::Deleted)));
+                }
+                Err(error) => {
+                    attempt.bound &= replaced.is_some();
+                    return Ok(Err(Failure::commit(&error, replaced.as_deref())));
+                }
             }
         }
         Ok(decision.failed.map_or(Ok(decision.settled), Err))
@@ -446,22 +479,22 @@ struct Attempt {
     wait: Option<Duration>,
     events: Vec<Event>,
     bound: bool,
-    committed: Option<Committed>,
+    written: Option<Change>,
+    has_removed: bool,
 }
 
 impl Attempt {
-    fn wrote(&self) -> bool {
-        self.committed.as_ref().is_some_and(|committed| committed.change.is_some())
+    fn add(&mut self, committed: Committed) {
+        self.has_removed |= !committed.removed.is_empty();
+        self.written = committed.change.map(|(change, _)| change).or(self.written.take());
     }
 
     fn done(&self, result: Result<Settled, &Failure>) -> Done<'_> {
-        let committed = self.committed.as_ref();
-        let removed = committed.is_some_and(|committed| !committed.removed.is_empty());
         let is_deletion = result == Ok(Settled::Deleted);
         Done {
-            written: committed.and_then(|committed| committed.change.as_ref()).map(|(change, _)| change),
-            removed: removed && is_deletion,
-            orphans_removed: removed && !is_deletion,
+            written: self.written.as_ref(),
+            removed: self.has_removed && is_deletion,
+            orphans_removed: self.has_removed && !is_deletion,
             bound: self.bound || result.is_err_and(|failure| failure.bound),
         }
     }
@@ -486,6 +519,7 @@ impl Said {
     }
 
     fn forget(&self, key: &ObjectKey) {
+        self.shared.metrics.external_gone(ExternalKind::ExternalSecret, &key.namespace, &key.name);
         lock(&self.causes).remove(key);
     }
 }

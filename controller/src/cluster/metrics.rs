@@ -3,11 +3,13 @@
 //! The `sealed_secrets_controller_*` names, types and labels are upstream's (`pkg/controller/metrics.go`, 0.39), so
 //! that its mixin, dashboard and alerts work unchanged. Ours are `sealops_*`. Each metric is one constant below.
 
+mod external;
 mod process;
 mod registry;
 #[cfg(test)]
 mod tests;
 
+pub use self::external::ExternalKind;
 pub use self::registry::{Counter, Gauge, Histogram, Registry};
 
 /// The metrics of the controller.

@@ -28,6 +28,7 @@ pub mod run;
 pub mod run_external;
 pub mod sealed;
 pub mod shards;
+pub mod stores;
 pub mod throttle;
 pub mod watch;
 

@@ -83,6 +83,8 @@ pub struct HttpOptions {
 }
 
 const LEASE: &str = "sealops-controller";
+/// Time between two checks of a store without an interval of its own.
+const STORE_INTERVAL: Duration = Duration::from_secs(300);
 /// Longest time that work in hand may take after a signal.
 pub(super) const DRAIN: Duration = Duration::from_secs(20);
 
@@ -127,6 +129,7 @@ pub async fn run(options: RunOptions) -> Result<(), String> {
             namespaces: options.sealed.namespaces.clone(),
             workers,
             stores: StoreRules::default(),
+            store_interval: STORE_INTERVAL,
             reconcilers: Reconcilers::default(),
             rules: Options {
                 templates: options.sealed.open.templates,

@@ -22,11 +22,12 @@ use super::metrics::{Metrics, ObjectLabels};
 use super::push::PushDriver;
 use super::queue::Drain;
 use super::run::{Connection, DRAIN, Signals, bind, connect, publish_leadership};
+use super::stores::{StoreDriver, StoreNews, StoreOptions};
 use super::throttle::Rate;
 use super::watch::Namespaces;
 use crate::external::children::{ExternalSecrets, PushSecrets};
 use crate::external::{
-    DirectStores, Generators, ObjectGenerators, Options, StoreEnvironment, StoreRules, Stores,
+    Connections, Generators, ObjectGenerators, Observer, Options, StoreEnvironment, StoreRules, Stores,
 };
 use crate::templates::TemplateOptions;
 
@@ -112,6 +113,8 @@ pub struct HalfOptions {
     pub workers: usize,
     /// Which stores are used.
     pub stores: StoreRules,
+    /// Time between two checks of a store without an interval of its own.
+    pub store_interval: Duration,
     /// Which kinds are handled.
     pub reconcilers: Reconcilers,
     /// How ExternalSecrets become Secrets.
@@ -144,12 +147,29 @@ impl ExternalHalf {
             ..StoreEnvironment::default()
         };
         let class = options.stores.class.clone();
-        let stores: Arc<dyn Stores> =
-            Arc::new(DirectStores::new(options.stores.clone(), environment.clone()));
+        let news = Arc::new(StoreNews::new(Arc::clone(metrics)));
+        let observer = Arc::clone(&news) as Arc<dyn Observer>;
+        let connections = Arc::new(Connections::new(options.stores.clone(), environment.clone(), observer));
+        let stores = Arc::clone(&connections) as Arc<dyn Stores>;
         let generators: Arc<dyn Generators> = Arc::new(ObjectGenerators::new(class, environment));
         let mut half = Self { working: Vec::new(), shut_down: Vec::new() };
         let workers = options.workers;
         let (metrics, namespaces) = (|| Arc::clone(metrics), options.namespaces.clone());
+        let checks = StoreOptions {
+            namespaces: namespaces.clone(),
+            secret_stores: options.reconcilers.stores,
+            // Cluster-wide kinds need the right to all namespaces.
+            cluster_stores: options.reconcilers.cluster_stores && namespaces == Namespaces::All,
+            interval: options.store_interval,
+            workers,
+        };
+        let store =
+            StoreDriver::new(api.clone(), metrics(), recorder.clone(), checks, connections, news.as_ref());
+        tokio::spawn(Arc::clone(&store).watch());
+        let queue = Arc::clone(&store);
+        half.add(store.lead(leadership.clone(), stop.clone()), move || {
+            queue.queue().shut_down(Drain::Discard)
+        });
         let external = ExternalOptions {
             namespaces: namespaces.clone(),
             workers,
@@ -236,6 +256,7 @@ pub async fn run_external(options: ExternalRunOptions) -> Result<(), String> {
         namespaces: options.namespaces.clone(),
         workers: options.workers,
         stores: options.stores.clone(),
+        store_interval: options.store_interval,
         reconcilers: options.reconcilers,
         rules: Options {
             templates: TemplateOptions { allow_random_functions: true },

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 /// How long a read waits for others to go with.
-pub const WINDOW: Duration = Duration::from_millis(10);
+const WINDOW: Duration = Duration::from_millis(10);
 
 type Answer = Result<RemoteSecret, ProviderError>;
 

@@ -11,13 +11,13 @@ use sealops_providers::ProviderErrorKind;
 use tokio::time::Instant;
 
 /// Failures in a row that open it.
-pub const THRESHOLD: u32 = 5;
+const THRESHOLD: u32 = 5;
 /// How long it stays open at first; each further failure doubles it.
-pub const OPEN_BASE: Duration = Duration::from_secs(5);
+const OPEN_BASE: Duration = Duration::from_secs(5);
 /// How long it stays open at most.
-pub const OPEN_CAP: Duration = Duration::from_secs(300);
+const OPEN_CAP: Duration = Duration::from_secs(300);
 /// The longest `Retry-After` that is honoured.
-pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(3600);
+const RETRY_AFTER_CAP: Duration = Duration::from_secs(3600);
 /// How long others wait for the one attempt.
 const PROBE: Duration = Duration::from_secs(60);
 

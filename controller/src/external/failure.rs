@@ -103,4 +103,10 @@ impl Failure {
             _ => Self::new(UPDATE, format!("{prefix}{}", error.message), Retry::Backoff),
         }
     }
+
+    /// Returns the failure that a Secret could not be removed: the target, or a former one.
+    pub fn remove(error: &CommitError, is_target: bool) -> Self {
+        let message = if is_target { "could not delete secret" } else { "could not delete orphaned secrets" };
+        Self::new(message, error.message.clone(), Retry::Backoff)
+    }
 }

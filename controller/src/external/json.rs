@@ -77,17 +77,27 @@ pub(super) fn plain_number(raw: &str) -> String {
     raw.trim().parse::<f64>().map(|number| format!("{number}")).unwrap_or_default()
 }
 
-/// Writes a value as Go's `encoding/json` writes what it read: compact, sorted, `<>&` escaped, numbers as doubles.
-pub(super) fn rewrite(raw: &str, out: &mut Plaintext) {
+/// What becomes of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Numbers {
+    /// They are read as doubles.
+    Doubles,
+    /// Their text stays.
+    AsWritten,
+}
+
+/// Writes a value as Go's `encoding/json` writes what it read: compact, sorted, `<>&` escaped.
+pub(super) fn rewrite(raw: &str, numbers: Numbers, out: &mut Plaintext) {
     match kind(raw) {
         Kind::Null | Kind::Bool => out.push(raw.trim().as_bytes()),
+        Kind::Number if numbers == Numbers::AsWritten => out.push(raw.trim().as_bytes()),
         Kind::Number => out.push(go_number(raw).as_bytes()),
         Kind::Text => quote(text(raw).unwrap_or_default().expose_str().unwrap_or_default(), out),
         Kind::List => {
             out.push(b"[");
             for (index, item) in items(raw).unwrap_or_default().into_iter().enumerate() {
                 out.push(if index == 0 { b"" } else { b"," });
-                rewrite(item, out);
+                rewrite(item, numbers, out);
             }
             out.push(b"]");
         }
@@ -98,7 +108,7 @@ pub(super) fn rewrite(raw: &str, out: &mut Plaintext) {
                 out.push(if index == 0 { b"" } else { b"," });
                 quote(&key, out);
                 out.push(b":");
-                rewrite(value, out);
+                rewrite(value, numbers, out);
             }
             out.push(b"}");
         }
@@ -119,21 +129,25 @@ pub(super) fn write_object<'a>(entries: impl IntoIterator<Item = (&'a str, &'a P
     out
 }
 
-/// Returns a string as JSON; what is not UTF-8 becomes U+FFFD, as in Go.
+/// Returns a string as JSON; each byte that is not UTF-8 becomes an escape, as in Go.
 pub(super) fn quoted(value: &Plaintext) -> Plaintext {
     let mut out = Plaintext::default();
-    match value.expose_str() {
-        Some(text) => quote(text, &mut out),
-        None => {
-            let lossy = Plaintext::from(String::from_utf8_lossy(value.expose()).into_owned());
-            quote(lossy.expose_str().unwrap_or_default(), &mut out);
-        }
+    out.push(b"\"");
+    for chunk in value.expose().utf8_chunks() {
+        escape(chunk.valid(), &mut out);
+        chunk.invalid().iter().for_each(|_| out.push(b"\\ufffd"));
     }
+    out.push(b"\"");
     out
 }
 
 fn quote(text: &str, out: &mut Plaintext) {
     out.push(b"\"");
+    escape(text, out);
+    out.push(b"\"");
+}
+
+fn escape(text: &str, out: &mut Plaintext) {
     let mut start = 0;
     for (at, character) in text.char_indices() {
         let escaped = match character {
@@ -154,7 +168,6 @@ fn quote(text: &str, out: &mut Plaintext) {
         start = at + character.len_utf8();
     }
     out.push(&text.as_bytes()[start..]);
-    out.push(b"\"");
 }
 
 /// A double as Go's `encoding/json` writes it: an exponent for what is very large or small.
@@ -177,7 +190,7 @@ mod tests {
 
     fn rewritten(raw: &str) -> String {
         let mut out = Plaintext::default();
-        rewrite(raw, &mut out);
+        rewrite(raw, Numbers::Doubles, &mut out);
         out.expose_str().unwrap().to_owned()
     }
 

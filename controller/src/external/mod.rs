@@ -20,6 +20,7 @@ mod connections;
 mod credentials;
 mod cron;
 mod data;
+mod direct;
 mod failure;
 mod generators;
 mod gjson;
@@ -33,6 +34,8 @@ mod report;
 mod rewrite;
 mod selector;
 mod store;
+#[cfg(feature = "cluster")]
+mod store_status;
 mod target;
 mod template;
 mod values;
@@ -42,6 +45,7 @@ pub use breaker::Open;
 #[cfg(feature = "cluster")]
 pub use connections::{CheckError, Checked, Connections, Observer};
 pub use credentials::{Referenced, StoreEnvironment, Used};
+pub use direct::{DirectStores, connect_once};
 pub use failure::Failure;
 pub use generators::{Generated, GeneratorProblem, Generators, ObjectGenerators};
 pub use hash::{data_hash, object_version, owner_hash, version_of};
@@ -49,9 +53,10 @@ pub use refresh::{Due, due, go_duration};
 pub use report::{Done, Report, Settled, report};
 pub use selector::matches as labels_match;
 pub use store::{
-    DirectStores, Freshness, StoreHandle, StoreKey, StoreObject, StoreProblem, StoreRules, Stores,
-    connect_once, find_store, is_ours,
+    Freshness, StoreHandle, StoreKey, StoreObject, StoreProblem, StoreRules, Stores, find_store, is_ours,
 };
+#[cfg(feature = "cluster")]
+pub use store_status::{CIRCUIT_OPEN, Verdict, check_interval};
 pub use target::{CREATED_BY, DATA_HASH, FINALIZER, MANAGED, field_manager};
 
 use sealops_crds::ExternalSecret;

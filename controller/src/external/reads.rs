@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use super::store::Freshness;
 
 /// Values that are kept of one store, and their bytes.
-pub const MAX_KEPT: usize = 50_000;
+const MAX_KEPT: usize = 50_000;
 /// Bytes of the values that are kept of one store.
-pub const MAX_KEPT_BYTES: usize = 64 << 20;
+const MAX_KEPT_BYTES: usize = 64 << 20;
 /// How often old values are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
 

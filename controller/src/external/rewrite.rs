@@ -10,7 +10,7 @@ use sealops_formats::Plaintext;
 use sealops_providers::ValueRule;
 
 use super::Failure;
-use super::json;
+use super::json::{self, Numbers};
 use super::values::value_of;
 use crate::templates::{Dialect, Problem, Renderer, TemplateOptions};
 
@@ -114,7 +114,7 @@ fn merged(mut values: Values, merge: &RewriteMerge) -> Result<Values, String> {
         .iter()
         .map(|(key, raw)| {
             let mut text = Plaintext::default();
-            json::rewrite(raw, &mut text);
+            json::rewrite(raw, Numbers::Doubles, &mut text);
             (key.as_str(), text)
         })
         .collect();

@@ -6,7 +6,7 @@ use sealops_crds::external_secret::{ConversionStrategy, DecodingStrategy, NullBy
 use sealops_formats::{Plaintext, base64};
 use sealops_providers::{Dialect, PropertyRule, RemoteValue, ValueRule};
 
-use super::json::{self, Kind};
+use super::json::{self, Kind, Numbers};
 use super::{Failure, gjson};
 
 /// Longest key of a Secret.
@@ -47,17 +47,18 @@ fn no_property(property: &str, dialect: Dialect, key: &str) -> Failure {
     }
 }
 
+/// The value as upstream holds it: Vault's is read and written again, numbers as they stand.
 fn whole(value: &Plaintext, dialect: Dialect) -> Plaintext {
     let is_rewritten = dialect.values == ValueRule::Rewritten && dialect.property != PropertyRule::Ignored;
     match value.expose_str().filter(|text| is_rewritten && json::is_valid(text)) {
-        Some(text) => rewritten(text),
+        Some(text) => rewritten(text, Numbers::AsWritten),
         None => value.duplicate(),
     }
 }
 
-fn rewritten(raw: &str) -> Plaintext {
+fn rewritten(raw: &str, numbers: Numbers) -> Plaintext {
     let mut out = Plaintext::default();
-    json::rewrite(raw, &mut out);
+    json::rewrite(raw, numbers, &mut out);
     out
 }
 
@@ -73,12 +74,14 @@ fn as_object(entries: &BTreeMap<String, Plaintext>) -> Plaintext {
 }
 
 fn property_of(value: &Plaintext, property: &str, dialect: Dialect) -> Option<Plaintext> {
+    let value = whole(value, dialect);
     let text = value.expose_str()?;
     let literal = || {
         let (_, raw) = json::fields(text)?.into_iter().rev().find(|(key, _)| key == property)?;
-        match dialect.values {
-            ValueRule::Rewritten => Some(value_of(raw, ValueRule::Rewritten)),
-            ValueRule::Raw => gjson::get(raw, "@this"),
+        match (dialect.values, json::kind(raw)) {
+            (ValueRule::Rewritten, Kind::Number) => Some(raw.trim().into()),
+            (ValueRule::Rewritten, _) => Some(value_of(raw, ValueRule::Rewritten)),
+            (ValueRule::Raw, _) => gjson::get(raw, "@this"),
         }
     };
     match dialect.property {
@@ -121,7 +124,7 @@ pub(super) fn value_of(raw: &str, rule: ValueRule) -> Plaintext {
         (Kind::Text, _) => json::text(raw).unwrap_or_default(),
         (Kind::Null, _) => Plaintext::default(),
         (Kind::Number, ValueRule::Rewritten) => json::plain_number(raw).into(),
-        (_, ValueRule::Rewritten) => rewritten(raw),
+        (_, ValueRule::Rewritten) => rewritten(raw, Numbers::Doubles),
         (_, ValueRule::Raw) => raw.into(),
     }
 }
@@ -270,11 +273,11 @@ mod tests {
             r#"{"s":"a\"b","n":1.50,"o":{"x": [1, 2],"q":"<"},"z":null,"a.b":"literal","a":{"b":"path"}}"#;
         for (property, raw, rewritten) in [
             ("s", "a\"b", "a\"b"),
-            ("n", "1.5", "1.5"),
+            ("n", "1.5", "1.50"),
             ("o", r#"{"x": [1, 2],"q":"<"}"#, r#"{"q":"\u003c","x":[1,2]}"#),
             ("z", "", ""),
             ("a.b", "literal", "literal"),
-            ("o.x", "[1, 2]", "[1, 2]"),
+            ("o.x", "[1, 2]", "[1,2]"),
         ] {
             let get =
                 |dialect| single(&RemoteValue::Bytes(text.into()), Some(property), dialect, "k").unwrap();

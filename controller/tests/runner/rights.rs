@@ -32,6 +32,17 @@ spec:
   data: [{secretKey: user, remoteRef: {key: user}}]
 "#;
 
+/// An ExternalSecret whose target goes with it.
+const REMOVED: &str = r#"
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: removed, namespace: shop}
+spec:
+  secretStoreRef: {name: fake}
+  target: {deletionPolicy: Delete}
+  data: [{secretKey: user, remoteRef: {key: user}}]
+"#;
+
 /// An ExternalSecret whose template comes from a ConfigMap.
 const FROM_CONFIG_MAP: &str = r#"
 apiVersion: v1
@@ -125,6 +136,14 @@ async fn exercise(plane: &ControlPlane, controller: &Controller, external: &str)
     secret(&client, "shop", "app").await?;
     plane.apply_manifests(FROM_CONFIG_MAP).await?;
     secret(&client, "shop", "rendered").await?;
+    plane.apply_manifests(REMOVED).await?;
+    secret(&client, "shop", "removed").await?;
+    let externals = super::cluster_kinds::api(&client, "ExternalSecret", Some("shop"));
+    externals.delete("removed", &kube::api::DeleteParams::default()).await?;
+    eventually("the object is gone", PATIENCE, async || {
+        externals.get_opt("removed").await.ok()?.is_none().then_some(())
+    })
+    .await?;
     if !external.is_empty() {
         plane.apply_manifests(external).await?;
         secret(&client, "shop", "shared").await?;
@@ -234,7 +253,7 @@ fn runs_with_exactly_the_rights_of_the_manifests() {
         exercise_pushes(&plane, &["SecretStore", "ClusterSecretStore"]).await?;
         super::cluster_kinds::exercise(&plane).await?;
         assert!(controller.process.terminate(PATIENCE)?.success());
-        println!("all namespaces: {}", assert_exact(&plane, mark, 28).await?);
+        println!("all namespaces: {}", assert_exact(&plane, mark, 33).await?);
         Ok(())
     });
 }
@@ -256,7 +275,7 @@ fn named_namespaces_need_no_right_in_the_cluster() {
         exercise(&plane, &controller, "").await?;
         exercise_pushes(&plane, &["SecretStore"]).await?;
         assert!(controller.process.terminate(PATIENCE)?.success());
-        println!("named namespaces: {}", assert_exact(&plane, mark, 31).await?);
+        println!("named namespaces: {}", assert_exact(&plane, mark, 35).await?);
 
         // A namespace without its Roles keeps no other waiting (B6 F14), and is handled as soon as it has them.
         let mut controller = Controller::start_as(&kubeconfig, &["--namespaces=bank,shop"]).await?;

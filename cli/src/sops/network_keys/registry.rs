@@ -5,11 +5,14 @@ use std::sync::Arc;
 use sealops_crypto::sops::{KeyKind, KeyPart, MasterKey};
 use sealops_providers::aws::{Kms, session_name};
 use sealops_providers::http::{HttpClient, TlsSettings};
+use sealops_providers::http_extras::{Extras, Proxies};
 use sealops_providers::key_service::{KeyServiceLimits, RemoteKeyService};
 use sealops_providers::{BoxFuture, KeyService, ProviderError};
 
 /// Largest file of authorities.
 const MAX_AUTHORITIES_BYTES: usize = 4 << 20;
+/// Link-local addresses.
+const LINK_LOCAL: &str = "169.254.0.0/16";
 
 /// Returns who asks for keys of a kind. It is called once for each kind, when the first network key is wanted; a login
 /// is the service's own, at its first key.
@@ -39,7 +42,16 @@ pub(super) fn aws_http() -> HttpClient {
         let text = crate::files::read(path.as_ref(), MAX_AUTHORITIES_BYTES);
         text.map(|text| text.expose().to_vec()).unwrap_or_default()
     });
-    HttpClient::new(TlsSettings { roots, ..TlsSettings::default() })
+    let extras = Extras { proxies: proxies(), ..Extras::default() };
+    HttpClient::with(TlsSettings { roots, ..TlsSettings::default() }, extras)
+}
+
+/// Proxies as the variables say. The places where AWS hands out credentials of a machine are never behind one.
+fn proxies() -> Proxies {
+    let text = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let either = |name: &str| text(name).or_else(|| text(&name.to_ascii_lowercase())).unwrap_or_default();
+    let direct = [either("NO_PROXY"), LINK_LOCAL.to_owned()].join(",");
+    Proxies::new(&either("HTTP_PROXY"), &either("HTTPS_PROXY"), direct.trim_start_matches(','))
 }
 
 /// Returns the client of a key service: `tcp://HOST:PORT` or `unix:///PATH`. It is called where the runtime is entered.

@@ -149,9 +149,11 @@ fn refusals_are_the_same_and_nothing_is_written() {
             // The service has no identity for B.
             let encrypted = remote(&world, client, &server.uri, "encrypt", &["--age", AGE_B, "p.yaml"]).ok();
             world.write("e.yaml", &encrypted);
-            for (command, rest) in
-                [("decrypt", &["e.yaml"][..]), ("rotate", &["-i", "e.yaml"]), ("set", &["e.yaml", "[\"a\"]", "2"])]
-            {
+            for (command, rest) in [
+                ("decrypt", &["e.yaml"][..]),
+                ("rotate", &["-i", "e.yaml"]),
+                ("set", &["e.yaml", "[\"a\"]", "2"]),
+            ] {
                 let outcome = remote(&world, client, &server.uri, command, rest);
                 assert_eq!(outcome.code, 128, "{client:?} {command}: {}", outcome.err);
                 assert!(outcome.err.contains(AGE_B), "{}", outcome.err);
@@ -173,12 +175,12 @@ fn the_service_of_this_machine_is_asked_first_and_remotes_in_order() {
     let server = Server::start(Side::Ours, Network::Tcp);
     let world = World::new();
     world.write("p.yaml", PLAIN);
-    let proxies = [1, 2].map(|_| {
-        FaultProxy::tcp(server.uri.trim_start_matches("tcp://").parse().unwrap()).unwrap()
-    });
+    let proxies =
+        [1, 2].map(|_| FaultProxy::tcp(server.uri.trim_start_matches("tcp://").parse().unwrap()).unwrap());
     let services: Vec<String> = proxies.iter().map(FaultProxy::url).collect();
     let flags = ["--keyservice", &services[0], "--keyservice", &services[1]];
-    let encrypted = world.run(Side::Ours, &[&["encrypt", "--age", AGE_A][..], &flags, &["p.yaml"]].concat(), b"").ok();
+    let encrypted =
+        world.run(Side::Ours, &[&["encrypt", "--age", AGE_A][..], &flags, &["p.yaml"]].concat(), b"").ok();
     assert_eq!((proxies[0].count(""), proxies[1].count("")), (0, 0));
     world.write("e.yaml", encrypted);
     fs::remove_file(world.root().join("home/keys.txt")).unwrap();
@@ -211,7 +213,8 @@ fn a_service_that_is_gone_or_no_service_is_named() {
     ] {
         let outcome = remote(&world, Side::Ours, uri, "rotate", &["-i", "e.yaml"]);
         assert_eq!(outcome.code, 128, "{}", outcome.err);
-        let flat: String = outcome.err.replace(['|', '\n'], " ").split_whitespace().collect::<Vec<_>>().join(" ");
+        let flat: String =
+            outcome.err.replace(['|', '\n'], " ").split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(flat.contains(uri) && flat.contains(words), "{uri}: {flat}");
     }
     assert_eq!(world.read("e.yaml"), text);

@@ -5,10 +5,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use sealops_testenv::Moto;
+use sealops_testenv::{Moto, Recorder};
 
 use super::fixtures::{PGP, fixtures};
-use super::recorder::Recorder;
 use super::world::{AGE_A, AGE_B, Outcome, Side, World, finish};
 
 const REGION: &str = "eu-west-1";

@@ -7,7 +7,6 @@ mod fixtures;
 mod key_service;
 mod kill_points;
 mod kms;
-mod recorder;
 mod table;
 mod verbs;
 mod world;

@@ -1,6 +1,7 @@
 //! Who asks AWS: where credentials come from, and roles that are taken with them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_config::identity::IdentityCache;
@@ -14,26 +15,38 @@ use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentials
 use aws_sdk_sts::types::Tag;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use sealops_formats::Plaintext;
 
 use super::error;
 
 /// Longest time for a login: instance metadata that is not there, roles one after the other.
-const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest time for a call with its login.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
+/// Name of sessions that are opened for stores, as External Secrets names them.
+pub(super) const STORE_SESSION: &str = "external-secrets-provider-aws";
 /// Longest name of a session, in bytes (STS).
 const MAX_SESSION_NAME_BYTES: usize = 64;
 /// Longest region that is accepted.
 const MAX_REGION_BYTES: usize = 32;
 
 /// Where the first credentials come from.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Base {
     /// AWS's own order: environment, `AWS_PROFILE` or the default profile, web identity, container, instance metadata.
     Environment,
     /// This profile, before the environment.
     Profile(String),
+    /// These keys.
+    Keys(Credentials),
+    /// A role for a token of somebody whom AWS trusts.
+    WebIdentity {
+        /// ARN of the role.
+        role: String,
+        /// The token.
+        token: Arc<Plaintext>,
+    },
 }
 
 /// A role that is taken with the credentials before it.
@@ -73,6 +86,17 @@ pub(super) fn is_region(text: &str) -> bool {
 
 /// Loads the settings and credentials for a region. Nothing is asked before the first call.
 pub(super) async fn load(client: &SharedHttpClient, region: &str, base: &Base, roles: &[Role]) -> SdkConfig {
+    load_with_sts(client, region, base, roles, None).await
+}
+
+/// As [`load`], with another address of STS.
+pub(super) async fn load_with_sts(
+    client: &SharedHttpClient,
+    region: &str,
+    base: &Base,
+    roles: &[Role],
+    sts_address: Option<&str>,
+) -> SdkConfig {
     let region = Region::new(region.to_owned());
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(client.clone())
@@ -80,29 +104,96 @@ pub(super) async fn load(client: &SharedHttpClient, region: &str, base: &Base, r
         .region(region.clone())
         .identity_cache(IdentityCache::lazy().load_timeout(LOGIN_TIMEOUT).build())
         .timeout_config(TimeoutConfig::builder().operation_timeout(OPERATION_TIMEOUT).build());
-    if let Base::Profile(name) = base {
-        let settings = ProviderConfig::empty()
-            .with_http_client(client.clone())
-            .with_sleep_impl(TokioSleep::new())
-            .with_region(Some(region));
-        let credentials =
-            ProfileFileCredentialsProvider::builder().profile_name(name).configure(&settings).build();
-        loader = loader.profile_name(name).credentials_provider(credentials);
+    match base {
+        Base::Environment => {}
+        Base::Profile(name) => {
+            let settings = ProviderConfig::empty()
+                .with_http_client(client.clone())
+                .with_sleep_impl(TokioSleep::new())
+                .with_region(Some(region));
+            let credentials =
+                ProfileFileCredentialsProvider::builder().profile_name(name).configure(&settings).build();
+            loader = loader.profile_name(name).credentials_provider(credentials);
+        }
+        Base::Keys(keys) => loader = loader.credentials_provider(keys.clone()),
+        Base::WebIdentity { .. } => loader = loader.no_credentials(),
     }
     let mut config = loader.load().await;
+    let sts = |config: &SdkConfig| {
+        let mut builder = aws_sdk_sts::config::Builder::from(config);
+        builder.set_endpoint_url(
+            sts_address.map(ToOwned::to_owned).or_else(|| config.endpoint_url().map(Into::into)),
+        );
+        aws_sdk_sts::Client::from_conf(builder.build())
+    };
+    if let Base::WebIdentity { role, token } = base {
+        let credentials =
+            WebIdentityRole { client: sts(&config), role: role.clone(), token: Arc::clone(token) };
+        config = with_credentials(config, credentials);
+    }
     for role in roles {
         let credentials = AssumedRole { client: sts(&config), role: role.clone() };
-        config = config
-            .into_builder()
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .identity_cache(IdentityCache::lazy().load_timeout(LOGIN_TIMEOUT).build())
-            .build();
+        config = with_credentials(config, credentials);
     }
     config
 }
 
-fn sts(config: &SdkConfig) -> aws_sdk_sts::Client {
-    aws_sdk_sts::Client::new(config)
+fn with_credentials(config: SdkConfig, credentials: impl ProvideCredentials + 'static) -> SdkConfig {
+    config
+        .into_builder()
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .identity_cache(IdentityCache::lazy().load_timeout(LOGIN_TIMEOUT).build())
+        .build()
+}
+
+/// Returns a service's address in a region.
+pub(super) fn address(service: &str, region: &str) -> String {
+    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    format!("https://{service}.{region}.{domain}")
+}
+
+/// Credentials of a role, for a token.
+#[derive(Debug)]
+struct WebIdentityRole {
+    client: aws_sdk_sts::Client,
+    role: String,
+    token: Arc<Plaintext>,
+}
+
+impl ProvideCredentials for WebIdentityRole {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.assume())
+    }
+}
+
+impl WebIdentityRole {
+    async fn assume(&self) -> provider::Result {
+        let token = self.token.expose_str().ok_or_else(CredentialsError::not_loaded_no_source)?;
+        let answer = self
+            .client
+            .assume_role_with_web_identity()
+            .role_arn(&self.role)
+            .role_session_name(STORE_SESSION)
+            .web_identity_token(token)
+            .send()
+            .await
+            .map_err(|error| CredentialsError::provider_error(error::login(&error)))?;
+        session(answer.credentials)
+    }
+}
+
+fn session(credentials: Option<aws_sdk_sts::types::Credentials>) -> provider::Result {
+    let session = credentials.ok_or_else(CredentialsError::not_loaded_no_source)?;
+    Ok(Credentials::new(
+        session.access_key_id,
+        session.secret_access_key,
+        Some(session.session_token),
+        SystemTime::try_from(session.expiration).ok(),
+        "AssumedRole",
+    ))
 }
 
 /// Credentials of a role.
@@ -137,14 +228,7 @@ impl AssumedRole {
             .send()
             .await
             .map_err(|error| CredentialsError::provider_error(error::login(&error)))?;
-        let session = answer.credentials.ok_or_else(CredentialsError::not_loaded_no_source)?;
-        Ok(Credentials::new(
-            session.access_key_id,
-            session.secret_access_key,
-            Some(session.session_token),
-            SystemTime::try_from(session.expiration).ok(),
-            "AssumedRole",
-        ))
+        session(answer.credentials)
     }
 }
 

@@ -90,6 +90,11 @@ where
     }
 }
 
+/// Returns why there are no credentials.
+pub(super) fn of_credentials(error: &CredentialsError) -> ProviderErrorKind {
+    chain(error).unwrap_or_else(|| credentials(error))
+}
+
 fn credentials(error: &CredentialsError) -> ProviderErrorKind {
     match error {
         CredentialsError::CredentialsNotLoaded(_) => ProviderErrorKind::Unauthenticated(
@@ -118,10 +123,10 @@ pub(super) fn by_code(code: Option<&str>, status: u16, after: Option<Duration>) 
         | "ThrottledException"
         | "TooManyRequestsException"
         | "RequestLimitExceeded"
-        | "LimitExceededException"
         | "RequestThrottled"
         | "SlowDown"
         | "PriorRequestNotComplete" => Kind::Throttled(after),
+        "ResourceNotFoundException" | "ParameterNotFound" | "ParameterVersionNotFound" => Kind::NotFound,
         "AccessDeniedException" | "AccessDenied" | "OptInRequired" => Kind::Denied(text),
         "UnrecognizedClientException"
         | "InvalidClientTokenId"
@@ -143,6 +148,7 @@ pub(super) fn by_code(code: Option<&str>, status: u16, after: Option<Duration>) 
         | "KeyUnavailableException"
         | "ServiceUnavailable"
         | "ServiceUnavailableException"
+        | "InternalServiceErrorException"
         | "RequestTimeout" => Kind::Unavailable(text),
         _ => match status {
             429 => Kind::Throttled(after),

@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
+use http_body_util::Full;
 use sealops_formats::Plaintext;
 
 use crate::ProviderErrorKind;
@@ -74,7 +75,9 @@ impl Limited {
         sent.timeout = self.timeout;
         sent.max_bytes = MAX_ANSWER_BYTES;
         let answer = self.client.send(sent).await.map_err(connector_error)?;
-        let mut response = ::http::Response::new(SdkBody::from(Bytes::from_owner(Wiped(answer.body))));
+        // As a stream: of a body in memory the SDK logs the content, at trace level, before it knows whether it may.
+        let body = SdkBody::from_body_1_x(Full::new(Bytes::from_owner(Wiped(answer.body))));
+        let mut response = ::http::Response::new(body);
         *response.status_mut() =
             ::http::StatusCode::from_u16(answer.status).map_err(|_| unusable("the answer has no status"))?;
         *response.headers_mut() = answer.headers;

@@ -23,8 +23,8 @@ mod environment;
 mod find;
 mod kv;
 mod paths;
-mod push;
 mod publish;
+mod push;
 mod transit;
 
 pub(crate) use crate::json::Json;

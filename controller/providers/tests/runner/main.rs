@@ -13,6 +13,8 @@ mod run_peer;
 
 mod age_keys;
 mod age_vectors;
+#[cfg(feature = "aws")]
+mod aws;
 mod gpg;
 mod peer;
 mod sops_files;

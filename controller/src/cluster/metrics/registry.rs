@@ -109,6 +109,11 @@ impl Registry {
         }
     }
 
+    /// Removes the series of a counter whose first labels have these values: what they count is gone.
+    pub fn forget<const N: usize>(&self, counter: &Counter<N>, first: &[&str]) {
+        self.remove(&Gauge { name: counter.name, help: counter.help, labels: counter.labels }, first);
+    }
+
     /// Counts an observation.
     pub fn observe<const N: usize>(&self, histogram: &Histogram<N>, labels: [&str; N], seconds: f64) {
         let mut families = self.lock();

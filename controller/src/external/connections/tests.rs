@@ -1,11 +1,16 @@
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sealops_crds::secret_store::{FakeProvider, SecretStoreSpec};
 use sealops_crds::{ClusterSecretStore, Metadata, SecretStore};
-use sealops_providers::{Find, RemoteValue, StoreCheck};
+use sealops_providers::{Find, RemoteKey, RemoteSecret, RemoteValue, SecretsReader, StoreCheck};
+use tokio::time::Instant;
 
+use super::login::Live;
 use super::*;
-use crate::external::store::DirectStores;
+use crate::external::credentials::Used;
+use crate::external::direct::DirectStores;
+use crate::external::store::Freshness;
 use crate::object::{ConfigMapObject, ObjectReader, ReadError, SecretObject};
 
 /// A cluster with Secrets whose versions can be changed.
@@ -82,7 +87,7 @@ impl Observer for Counts {
     fn called(&self, _: &str, _: &'static str, _: bool) {
         self.calls.fetch_add(1, Ordering::Relaxed);
     }
-    fn breaker(&self, _: &StoreKey) {
+    fn breaker(&self, _: &StoreKey, _: bool) {
         self.news.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -292,7 +297,7 @@ async fn users_with_credentials_of_their_own_share_nothing() {
         Arc::ptr_eq(&later[0], &users[users.len() - 2]) && Arc::ptr_eq(&later[1], &users[users.len() - 1])
     );
     // The check of the store cannot speak for its users.
-    let checked = all.check(&referent, &world).await;
+    let (checked, _) = all.check(&referent, &world).await;
     assert_eq!(checked.result, Ok(Validation::Unknown));
     // With a namespace in the reference all share one.
     let mut shared = referent.clone();

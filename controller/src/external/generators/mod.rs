@@ -24,7 +24,8 @@ use serde_json::value::RawValue;
 #[cfg(feature = "cluster")]
 use super::credentials::Credentials;
 use super::credentials::StoreEnvironment;
-use super::store::{StoreKey, StoreObject, connect_once};
+use super::direct::connect_once;
+use super::store::{StoreKey, StoreObject};
 use crate::object::{ClusterReader, ReadError};
 
 mod mfa;

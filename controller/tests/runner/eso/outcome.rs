@@ -139,8 +139,11 @@ fn content(object: &Value, key: &str, names: &Names, options: &Options, past: &P
     if let Some(hash) = annotations.get_mut(DATA_HASH)
         && *hash == json!(data_hash(&real))
     {
-        let mapped = real.iter().map(|(key, value)| (names.recorded(key), back(value, names))).collect();
-        *hash = if random { json!("<hash of the data>") } else { json!(data_hash(&mapped)) };
+        let is_own = |text: &str| names.recorded(text) != text;
+        let names_run = real.iter().any(|(key, value)| is_own(key) || value.expose_str().is_some_and(is_own));
+        if random || names_run {
+            *hash = json!("<hash of the data>");
+        }
     }
     let owners: Vec<Value> = metadata["ownerReferences"]
         .as_array()
@@ -166,19 +169,16 @@ fn content(object: &Value, key: &str, names: &Names, options: &Options, past: &P
         ("type", object["type"].clone()),
         (
             "managers",
-            managers(object).into_iter().filter(|manager| manager == PERSON || !is_other(manager)).collect(),
+            managers(object)
+                .into_iter()
+                .filter(|manager| manager == PERSON || !is_other(manager))
+                .map(|manager| names.recorded(&manager))
+                .collect(),
         ),
     ] {
         shown.insert(field.to_owned(), value);
     }
     without_empty(Value::Object(shown), &["data"])
-}
-
-fn back(value: &Plaintext, names: &Names) -> Plaintext {
-    match value.expose_str() {
-        Some(text) => names.recorded(text).into(),
-        None => value.duplicate(),
-    }
 }
 
 /// The entries as texts; says whether one of them is random.

@@ -15,9 +15,9 @@ use super::{Credentials, approle, bao, open, stored};
 const CANARY: &str = "CANARY-7d1f";
 
 /// Everything that anybody in this process has logged.
-static LOG: Mutex<String> = Mutex::new(String::new());
+pub(crate) static LOG: Mutex<String> = Mutex::new(String::new());
 
-struct Everything;
+pub(crate) struct Everything;
 
 struct Fields;
 

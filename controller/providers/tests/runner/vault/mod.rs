@@ -1,7 +1,7 @@
 //! Vault's provider, judged by a real OpenBao.
 
 mod auth;
-mod canary;
+pub(crate) mod canary;
 mod dynamic;
 mod faults;
 mod kubernetes;

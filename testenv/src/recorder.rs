@@ -1,28 +1,34 @@
-//! A server between a command and moto: it remembers every request, and can be slow or silent.
+//! A relay between a client and a server that speaks HTTP without TLS: it remembers every request with its body, and
+//! can be slow or silent.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     requests: Mutex<Vec<Vec<u8>>>,
     /// Requests with this text get no answer.
     silent: Mutex<Option<String>>,
 }
 
-pub(crate) struct Recorder {
+/// A relay.
+#[derive(Debug)]
+pub struct Recorder {
     address: SocketAddr,
     state: Arc<State>,
 }
 
 impl Recorder {
-    /// Listens; each request is passed on after the delay.
-    pub(crate) fn start(upstream: SocketAddr, delay: Duration) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+    /// Listens on a free port of 127.0.0.1; each request is passed on after the delay.
+    ///
+    /// # Panics
+    /// If no port is free.
+    pub fn start(upstream: SocketAddr, delay: Duration) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
         let state = Arc::<State>::default();
         let shared = Arc::clone(&state);
         // It ends with the test's process.
@@ -35,22 +41,25 @@ impl Recorder {
         Self { address, state }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Returns the URL to use in place of the server's.
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub(crate) fn never_answer(&self, text: &str) {
-        *self.state.silent.lock().unwrap() = Some(text.to_owned());
+    /// From now on requests with this text get no answer.
+    pub fn never_answer(&self, text: &str) {
+        *self.state.silent.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
     }
 
-    /// Returns how many requests have the text, and forgets nothing.
-    pub(crate) fn count(&self, text: &str) -> usize {
-        let requests = self.state.requests.lock().unwrap();
+    /// Returns how many requests have the text, whatever its case.
+    pub fn count(&self, text: &str) -> usize {
+        let requests = self.state.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.iter().filter(|request| contains(request, text)).count()
     }
 
-    pub(crate) fn forget(&self) {
-        self.state.requests.lock().unwrap().clear();
+    /// Forgets all requests.
+    pub fn forget(&self) {
+        self.state.requests.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -60,8 +69,8 @@ fn contains(bytes: &[u8], text: &str) -> bool {
 
 fn serve(mut client: TcpStream, upstream: SocketAddr, delay: Duration, state: &State) {
     while let Some(request) = read_request(&mut client) {
-        let silent = state.silent.lock().unwrap().clone();
-        state.requests.lock().unwrap().push(request.clone());
+        let silent = state.silent.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        state.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
         if silent.is_some_and(|text| contains(&request, &text)) {
             // Until the client gives up.
             let _ = client.read(&mut [0]);
