@@ -24,7 +24,7 @@ use super::driver::{Shared, Term, terms};
 use super::events::Recorder;
 use super::leader::{Leadership, WriteGuard};
 use super::lock;
-use super::metrics::{Metrics, ReconcileResult};
+use super::metrics::{ExternalKind, Metrics, ReconcileResult};
 use super::queue::{Item, Lane, Queue, random_fraction};
 use super::watch::{Namespaces, Seen, config_maps, objects, secrets};
 use crate::external::{
@@ -159,6 +159,7 @@ impl ExternalDriver {
     }
 
     fn forget(&self, key: &ObjectKey) {
+        self.shared.metrics.external_gone(ExternalKind::ExternalSecret, &key.namespace, &key.name);
         lock(&self.links).forget_object(key);
         lock(&self.moved).remove(key);
         self.said.forget(key);
@@ -369,6 +370,7 @@ impl ExternalDriver {
             },
         };
         let settled = result.as_ref().copied();
+        self.count(key, settled, &attempt, started);
         if settled.is_ok_and(|settled| settled != Settled::NotDue) {
             lock(&self.moved).remove(key);
         }
@@ -380,6 +382,25 @@ impl ExternalDriver {
             Err(failure) if failure.retry == Retry::OnChange => Again::OnChange,
             Err(_) => Again::Backoff,
         }
+    }
+
+    fn count(
+        &self,
+        key: &ObjectKey,
+        result: Result<Settled, &Failure>,
+        attempt: &Attempt,
+        started: Timestamp,
+    ) {
+        if matches!(result, Ok(Settled::NotDue | Settled::Ignored)) {
+            return;
+        }
+        let metrics = &self.shared.metrics;
+        let took = Timestamp::now().duration_since(started).unsigned_abs();
+        let is_ready = result.is_ok();
+        let kind = ExternalKind::ExternalSecret;
+        metrics.external_condition(kind, &key.namespace, &key.name, is_ready, took);
+        let refreshed = is_ready.then(|| started.as_second());
+        metrics.external_sync(&key.namespace, &key.name, is_ready, refreshed, attempt.wait);
     }
 
     /// Makes a decision true. The outer error says that this attempt is void.

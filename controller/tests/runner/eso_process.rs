@@ -59,7 +59,7 @@ async fn healthy(mut running: Running) -> Result<String> {
         })
         .await?;
     assert_eq!(http_get(probes, "/healthz", &[])?.status, 200);
-    assert!(http_get(local(running.metrics), "/metrics", &[])?.body.contains("sealops_build_info"));
+    assert!(http_get(local(running.metrics), "/metrics", &[])?.body.contains("_build_info"));
     assert!(running.process.terminate(PATIENCE)?.success(), "{}", running.process.log()?);
     running.process.log()
 }
