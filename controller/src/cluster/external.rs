@@ -400,7 +400,8 @@ impl ExternalDriver {
         let kind = ExternalKind::ExternalSecret;
         metrics.external_condition(kind, &key.namespace, &key.name, is_ready, took);
         let refreshed = is_ready.then(|| started.as_second());
-        metrics.external_sync(&key.namespace, &key.name, is_ready, refreshed, attempt.wait);
+        let next = attempt.wait.map(|wait| started.as_second() + wait.as_secs().cast_signed());
+        metrics.external_sync(&key.namespace, &key.name, is_ready, refreshed, next);
     }
 
     /// Makes a decision true. The outer error says that this attempt is void.
