@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use sealops_testenv::{Fault, FaultProxy, Process, free_port};
+use sealops_testenv::{Fault, FaultProxy, Moto, OpenBao, Process, free_port, http_call};
 use tempfile::TempDir;
 
 use super::fixtures::{PGP, keyring};
@@ -37,6 +37,11 @@ struct Server {
 impl Server {
     /// Starts it with the age identities A and C and the PGP key.
     fn start(side: Side, network: Network) -> Self {
+        Self::start_with(side, network, &[])
+    }
+
+    /// As [`Server::start`], with variables of its own.
+    fn start_with(side: Side, network: Network, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::Builder::new().prefix("k").tempdir().unwrap();
         let home = folder.path().join("home");
         fs::create_dir(&home).unwrap();
@@ -49,6 +54,7 @@ impl Server {
             .env("HOME", &home)
             .env("GNUPGHOME", &gnupg)
             .env("SOPS_AGE_KEY_FILE", home.join("keys.txt"))
+            .envs(variables.iter().copied())
             .current_dir(folder.path());
         let (uri, socket, address) = match network {
             Network::Tcp => {
@@ -108,7 +114,8 @@ fn round(client: Side, uri: &str, flag: &str, key: &str) {
     remote(&world, client, uri, "set", &["e.yaml", "[\"b\"]", "\"three\""]).ok();
     remote(&world, client, uri, "rotate", &["-i", "--add-age", AGE_C, "e.yaml"]).ok();
     let before = world.read("e.yaml");
-    world.write(".sops.yaml", format!("creation_rules:\n  - {}: '{key}'\n", flag.trim_start_matches('-')));
+    let field = if flag == "--hc-vault-transit" { "hc_vault_transit_uri" } else { &flag[2..] };
+    world.write(".sops.yaml", format!("creation_rules:\n  - {field}: '{key}'\n"));
     remote(&world, client, uri, "updatekeys", &["-y", "e.yaml"]).ok();
     assert_ne!(world.read("e.yaml"), before);
     assert_eq!(decrypted(&world), b"a: 1\nb: three\nc:\n    - x\n");
@@ -138,6 +145,53 @@ fn the_real_client_and_our_server() {
 #[test]
 fn both_of_ours() {
     both_kinds(Side::Ours, Side::Ours);
+}
+
+#[test]
+fn keys_of_clouds_are_asked_with_the_logins_of_the_server() {
+    let moto = Moto::start().unwrap();
+    let key = moto.call("kms", "eu-west-1", "TrentService.CreateKey", "{}").unwrap();
+    let key: serde_json::Value = serde_json::from_str(&key).unwrap();
+    let arn = key["KeyMetadata"]["Arn"].as_str().unwrap();
+    let bao = OpenBao::start().unwrap();
+    for (path, body) in [("/v1/sys/mounts/transit", r#"{"type":"transit"}"#), ("/v1/transit/keys/k", "{}")] {
+        let answer = http_call(
+            bao.address(),
+            "POST",
+            path,
+            &[("X-Vault-Token", OpenBao::ROOT_TOKEN)],
+            body.as_bytes(),
+        );
+        let status = answer.unwrap().status;
+        assert!((200..300).contains(&status), "{path}: {status}");
+    }
+    let transit = format!("{}/v1/transit/keys/k", bao.url());
+    let url = moto.url();
+    let variables = [
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("VAULT_TOKEN", OpenBao::ROOT_TOKEN),
+    ];
+    for (server, client) in [(Side::Theirs, Side::Ours), (Side::Ours, Side::Theirs), (Side::Ours, Side::Ours)]
+    {
+        let server = Server::start_with(server, Network::Unix, &variables);
+        round(client, &server.uri, "--kms", arn);
+        round(client, &server.uri, "--hc-vault-transit", &transit);
+    }
+    // What is not on the list is not asked for anybody.
+    let list = tempfile::NamedTempFile::new().unwrap();
+    fs::write(list.path(), "https://vault.example/*\n").unwrap();
+    let path = list.path().to_str().unwrap();
+    let variables = [&variables[..], &[("SEALOPS_KEY_POLICY", path)]].concat();
+    let server = Server::start_with(Side::Ours, Network::Unix, &variables);
+    let world = keyless();
+    for (flag, key) in [("--kms", arn), ("--hc-vault-transit", transit.as_str())] {
+        let outcome = remote(&world, Side::Ours, &server.uri, "encrypt", &[flag, key, "p.yaml"]);
+        assert_eq!(outcome.code, 1, "{}", outcome.err);
+        assert!(outcome.err.contains("is not on the list of allowed keys"), "{}", outcome.err);
+    }
 }
 
 #[test]
@@ -218,6 +272,35 @@ fn a_service_that_is_gone_or_no_service_is_named() {
         assert!(flat.contains(uri) && flat.contains(words), "{uri}: {flat}");
     }
     assert_eq!(world.read("e.yaml"), text);
+}
+
+#[test]
+fn the_verbs_of_sealops_serve_and_ask_too() {
+    let folder = tempfile::Builder::new().prefix("k").tempdir().unwrap();
+    let socket = folder.path().join("s");
+    let world = World::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sealops"));
+    world.environment(&mut command);
+    command.args(["keyservice", "--network", "unix", "--address"]).arg(&socket);
+    let mut process = Process::spawn("keyservice", command, folder.path()).unwrap();
+    process.wait_until(READY, || UnixStream::connect(&socket).is_ok()).unwrap();
+    let client = keyless();
+    let uri = format!("unix://{}", socket.display());
+    let sealops = |line: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sealops"));
+        client.environment(&mut command);
+        command.args(line);
+        super::world::finish(command, b"")
+    };
+    let flags = ["--enable-local-keyservice=false", "--keyservice", &uri];
+    let encrypted = sealops(&[&["encrypt", "--age", AGE_A, "p.yaml"][..], &flags].concat()).ok();
+    client.write("e.yaml", encrypted);
+    assert_eq!(sealops(&[&["decrypt", "e.yaml"][..], &flags].concat()).ok(), PLAIN);
+    assert_eq!(
+        sealops(&["decrypt", "e.yaml", "--enable-local-keyservice", "--keyservice", &uri]).ok(),
+        PLAIN
+    );
+    assert_eq!(sealops(&["decrypt", "e.yaml"]).code, 128);
 }
 
 #[test]

@@ -21,6 +21,9 @@ struct Clouds {
     bao: OpenBao,
 }
 
+/// Arguments behind `publish`, and what is typed.
+type Line<'a> = (&'a [&'a str], &'a str);
+
 /// What a run did: its outcome, the objects, the secrets with their versions.
 #[derive(Debug, PartialEq)]
 struct Result {
@@ -102,7 +105,7 @@ impl Clouds {
     }
 
     /// Runs the lines one after the other, from nothing.
-    fn judge(&self, world: &World, side: Side, lines: &[(&[&str], &str)]) -> (Result, String) {
+    fn judge(&self, world: &World, side: Side, lines: &[Line<'_>]) -> (Result, String) {
         self.empty();
         let mut last = Outcome { code: 0, out: Vec::new(), err: String::new() };
         for (arguments, stdin) in lines {
@@ -184,7 +187,7 @@ fn world() -> World {
 fn both_leave_the_same_behind() {
     let clouds = clouds().lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let world = world();
-    let cases: &[(&str, &[(&[&str], &str)])] = &[
+    let cases: &[(&str, &[Line<'_>])] = &[
         ("yes", &[(&["--yes", "plain/a.enc.yaml"], "")]),
         ("y", &[(&["plain/a.enc.yaml"], "y\n")]),
         ("n", &[(&["plain/a.enc.yaml"], "n\n")]),

@@ -20,7 +20,7 @@ fn bao() -> &'static OpenBaoServer {
         let server = OpenBaoServer::start().unwrap();
         for engine in ["transit", "team/deep/transit"] {
             server.put(&format!("sys/mounts/{engine}"), &json!({ "type": "transit" })).unwrap();
-            for key in ["one", "two"] {
+            for key in ["one", "two", "many", "listed"] {
                 server.put(&format!("{engine}/keys/{key}"), &json!({})).unwrap();
             }
         }
@@ -46,6 +46,11 @@ fn run_with(world: &World, side: Side, line: &[&str], variables: &[(&str, &str)]
         assert!(!outcome.err.contains(value), "{name} is shown: {}", outcome.err);
     }
     outcome
+}
+
+/// Takes line breaks and the blanks around them out of a message.
+fn joined(text: &str) -> String {
+    text.replace(['\n', ' ', '|'], "")
 }
 
 fn run(world: &World, side: Side, line: &[&str]) -> Outcome {
@@ -170,8 +175,8 @@ fn a_login_is_made_once_and_given_back() {
         finish(command, &[])
     };
     let count = |path: &str| bao.count(path).unwrap();
-    let before = ["auth/approle/login", "auth/token/revoke-self", "transit/decrypt/rsa"].map(count);
-    let key = uri("transit", "rsa");
+    let before = ["auth/approle/login", "auth/token/revoke-self", "transit/decrypt/many"].map(count);
+    let key = uri("transit", "many");
     let mut line = vec!["encrypt", "-i", "--hc-vault-transit", &key];
     line.extend(names.iter().map(String::as_str));
     sealops(&line).ok();
@@ -179,19 +184,18 @@ fn a_login_is_made_once_and_given_back() {
     assert!(verified.code == 0 && verified.err.contains("40 files verified, 0 failed"), "{}", verified.err);
     assert_eq!(count("auth/approle/login") - before[0], 2, "one for each command");
     assert_eq!(count("auth/token/revoke-self") - before[1], 2);
-    assert_eq!(count("transit/decrypt/rsa") - before[2], FILES, "what was unwrapped is known");
+    assert_eq!(count("transit/decrypt/many") - before[2], FILES, "what was unwrapped is known");
     let mut wrong = variables;
     wrong[2].1 = "CANARY-wrong";
     let refused = run_with(&world, Side::Ours, &["decrypt", &names[0]], &wrong);
-    let reason = unbroken(&refused.err);
-    assert!(refused.code == 128 && reason.contains("invalid role or secret ID"), "{reason}");
+    assert!(refused.code == 128 && joined(&refused.err).contains("invalidroleorsecretID"), "{}", refused.err);
 }
 
 #[test]
 fn servers_that_are_not_on_the_list_get_nothing() {
     let world = World::new();
     world.write("a.yaml", "a: one\n");
-    run(&world, Side::Theirs, &["encrypt", "-i", "--hc-vault-transit", &uri("transit", "one"), "a.yaml"])
+    run(&world, Side::Theirs, &["encrypt", "-i", "--hc-vault-transit", &uri("transit", "listed"), "a.yaml"])
         .ok();
     let token = ("VAULT_TOKEN", bao().root_token());
     for (list, allowed) in [
@@ -202,15 +206,15 @@ fn servers_that_are_not_on_the_list_get_nothing() {
         ("https://vault.example,", false),
     ] {
         for side in [Side::Ours, Side::Theirs] {
-            let before = bao().requests().unwrap().len();
+            let before = bao().count("transit/decrypt/listed").unwrap();
             let opened =
                 run_with(&world, side, &["decrypt", "a.yaml"], &[token, ("SOPS_HC_VAULT_ALLOWLIST", list)]);
             assert_eq!(opened.code == 0, allowed, "{side:?} {list}: {}", opened.err);
-            let reason = unbroken(&opened.err);
-            let says = reason.contains("Allowlist does not allow") || reason.contains("'s entry 2 is empty");
+            let said = joined(&opened.err);
+            let says = said.contains("Allowlistdoesnotallow") || said.contains("'sentry2isempty");
             assert_eq!(says, !allowed, "{side:?} {list}: {}", opened.err);
             if !allowed && side == Side::Ours {
-                assert_eq!(bao().requests().unwrap().len(), before, "{list}");
+                assert_eq!(bao().count("transit/decrypt/listed").unwrap(), before, "{list}");
             }
         }
     }
