@@ -12,12 +12,13 @@ mod registry;
 mod unwrapped;
 mod words;
 
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::join_all;
-use futures::stream::FuturesUnordered;
+use futures::stream;
 use sealops_crypto::sops::{
     Attempt, DataKeyRecovery, KeyKind, KeyPart, KeyPolicy, KeyPosition, MasterKey, WrapTask,
 };
@@ -30,6 +31,8 @@ use unwrapped::Unwrapped;
 
 /// Threads of the runtime: they wait, they do not compute.
 const THREADS: usize = 2;
+/// Keys of one file that are asked at once: files can name thousands.
+const MAX_AT_ONCE: usize = 64;
 /// Longest time that giving logins back may take: a token that stays dies by itself.
 const CLOSE: Duration = Duration::from_secs(5);
 /// Why no key was asked, in sops's words.
@@ -128,7 +131,8 @@ impl NetworkKeys {
             let wrapped = started.wrap(&task, &mut reasons).await;
             (task.position, wrapped.ok_or(reasons))
         });
-        threads::waiting(|| started.runtime.block_on(join_all(asked)))
+        let asked = stream::iter(asked).buffer_unordered(MAX_AT_ONCE).collect();
+        threads::waiting(|| started.runtime.block_on(asked))
     }
 
     fn allowed(&self, key: &MasterKey) -> Result<(), String> {
@@ -184,13 +188,11 @@ impl Started {
     /// Asks for all parts and ends as soon as enough are in. Whom it no longer needs it does not wait for.
     async fn recover(&self, recovery: &mut DataKeyRecovery<'_>, attempts: Vec<(Attempt<'_>, Vec<String>)>) {
         let mut open: Vec<KeyPosition> = attempts.iter().map(|(attempt, _)| attempt.position).collect();
-        let mut asked: FuturesUnordered<_> = attempts
-            .into_iter()
-            .map(async |(attempt, reasons)| {
-                let ask = self.unwrap(attempt.key, attempt.wrapped, reasons);
-                (attempt.position, self.unwrapped.get(attempt.key, attempt.wrapped, ask).await)
-            })
-            .collect();
+        let asked = attempts.into_iter().map(async |(attempt, reasons)| {
+            let ask = self.unwrap(attempt.key, attempt.wrapped, reasons);
+            (attempt.position, self.unwrapped.get(attempt.key, attempt.wrapped, ask).await)
+        });
+        let mut asked = pin!(stream::iter(asked).buffer_unordered(MAX_AT_ONCE));
         while !open.is_empty() && !recovery.is_complete() {
             let Some((position, part)) = asked.next().await else { return };
             match part {

@@ -88,6 +88,7 @@ impl Drop for Place {
 }
 
 /// Does something that only waits. Meanwhile another thread of [`map_files`] works.
+#[cfg_attr(not(any(feature = "clouds", test)), expect(dead_code, reason = "only a network is waited for"))]
 pub(crate) fn waiting<R>(wait: impl FnOnce() -> R) -> R {
     let places = PLACES.with_borrow(Clone::clone);
     let Some(places) = places else { return wait() };

@@ -157,6 +157,20 @@ pub(crate) fn finish(command: Command, stdin: &[u8]) -> Outcome {
     Outcome { code: output.status.code().unwrap_or(-1), out: output.stdout, err: output.stderr }
 }
 
+/// Returns a text with the lines of reasons put together again.
+pub(crate) fn unbroken(text: &str) -> String {
+    let mut whole = String::with_capacity(text.len());
+    for line in text.lines() {
+        let (before, rest) = match line.trim_start().strip_prefix("| ") {
+            Some(rest) => (' ', rest),
+            None => ('\n', line),
+        };
+        whole.push(before);
+        whole.push_str(rest);
+    }
+    whole
+}
+
 fn collect(top: &Path, folder: &Path, found: &mut BTreeMap<String, (u32, Vec<u8>)>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

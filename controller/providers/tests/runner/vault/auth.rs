@@ -121,17 +121,23 @@ async fn wrong_logins_are_refused_and_say_so() {
 
 #[tokio::test]
 async fn a_denied_read_is_denied_and_costs_no_second_login() {
-    let bao = bao();
-    let session = session(&bao.url(), approle_login(&approle(bao, "", "denied", json!({}))));
-    session.open().await.unwrap();
-    let (role, secret) = approle(bao, "", "denied", json!({}));
+    // A server of its own: calls are counted.
+    let bao = sealops_testenv::OpenBaoServer::start().unwrap();
+    furnish(&bao, "");
+    let (role, secret) = approle(&bao, "", "denied", json!({}));
     let credentials = Credentials::of(&[("s/secret", &secret)]);
     let auth = json!({ "appRole": { "roleId": role, "secretRef": { "name": "s", "key": "secret" } } });
-    let store =
-        open(json!({ "server": bao.url(), "path": "secret", "auth": auth }), &credentials).await.unwrap();
-    let error = get(&store, "forbidden", None).await.unwrap_err();
-    let words = "access was denied: GET secret/data/forbidden was answered 403: permission denied";
-    assert_eq!(error.to_string(), words);
+    let settings = json!({ "server": bao.url(), "path": "secret", "auth": auth });
+    let store = open(settings, &credentials).await.unwrap();
+    // Also after the time in which the login itself is proof enough.
+    let looked = eventually("the token was looked at", Duration::from_secs(60), async || {
+        let error = get(&store, "forbidden", None).await.unwrap_err();
+        let words = "access was denied: GET secret/data/forbidden was answered 403: permission denied";
+        assert_eq!(error.to_string(), words);
+        (bao.count("auth/token/lookup-self").unwrap() > 0).then_some(())
+    });
+    looked.await.unwrap();
+    assert_eq!(bao.count("auth/approle/login").unwrap(), 1);
 }
 
 #[tokio::test]
