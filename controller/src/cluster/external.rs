@@ -519,7 +519,6 @@ impl Said {
     }
 
     fn forget(&self, key: &ObjectKey) {
-        self.shared.metrics.external_gone(ExternalKind::ExternalSecret, &key.namespace, &key.name);
         lock(&self.causes).remove(key);
     }
 }
