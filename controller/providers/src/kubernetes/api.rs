@@ -11,9 +11,9 @@ use crate::http::{Answer, HttpClient, Request};
 use crate::json::Json;
 use crate::retry::{self, Policy, retry_after};
 
-/// Longest time for one request.
 /// Field manager of Secrets that are pushed, as upstream's.
 const FIELD_MANAGER: &str = "eso";
+/// Longest time for one request.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Largest answer: a page of Secrets of 1 MiB each is cut off by the API server before.
 const MAX_ANSWER_BYTES: usize = 32 << 20;

@@ -44,7 +44,7 @@ const STUCK: Duration = Duration::from_secs(15);
 /// An outcome that keeps changing is given up.
 const STEP_LIMIT: Duration = Duration::from_secs(120);
 /// Longest wait for the conditions of stores, which some never get.
-const STORES: Duration = Duration::from_secs(2);
+const STORES: Duration = Duration::from_secs(5);
 const SECOND: [&str; 4] = ["ExternalSecret", "PushSecret", "ClusterExternalSecret", "ClusterPushSecret"];
 const STORE_KINDS: [&str; 2] = ["SecretStore", "ClusterSecretStore"];
 
@@ -344,21 +344,6 @@ fn normal(outcome: &Value) -> Value {
     }
     if let Some(objects) = outcome.get_mut("objects") {
         strip_null(objects);
-    }
-    if std::env::var_os("SEALOPS_ESO_NO_STORES").is_some() {
-        let is_store = |key: &str| key.starts_with("SecretStore/") || key.starts_with("ClusterSecretStore/");
-        if let Some(objects) = outcome.get_mut("objects").and_then(Value::as_object_mut) {
-            objects.retain(|key, _| !is_store(key));
-            if objects.is_empty() {
-                outcome.as_object_mut().unwrap().remove("objects");
-            }
-        }
-        if let Some(events) = outcome.get_mut("events").and_then(Value::as_array_mut) {
-            events.retain(|line| !is_store(line.as_str().unwrap()));
-            if events.is_empty() {
-                outcome.as_object_mut().unwrap().remove("events");
-            }
-        }
     }
     outcome
 }
