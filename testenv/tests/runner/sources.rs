@@ -8,8 +8,6 @@ const EXPOSE: &[&str] = &[
     "cli/src/",                            // the edge: what was asked for, and the text that was read
     "controller/providers/src/aws/",       // parts of data keys, values of stores, bodies
     "controller/providers/src/http.rs",    // bodies of requests, keys of client certificates
-    "controller/providers/src/json.rs",    // JSON of stores, read and written
-    "controller/providers/src/vault/",     // tokens as headers, parts of data keys, certificates
     "controller/providers/src/local/",     // what gpg and gpg-agent are told and say; keys given as texts
     "controller/src/cluster/api.rs",       // request bodies, and a check that messages quote no value
     "controller/src/directory/load.rs",    // the text of a manifest, parsed
