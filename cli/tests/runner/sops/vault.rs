@@ -9,7 +9,7 @@ use sealops_testenv::OpenBaoServer;
 use serde_json::json;
 
 use super::fixtures::{PGP, fixtures};
-use super::world::{AGE_A, AGE_B, Outcome, Side, World, finish, unbroken};
+use super::world::{AGE_A, AGE_B, Outcome, Side, World, finish};
 
 const BOTH: [(Side, Side); 2] = [(Side::Ours, Side::Theirs), (Side::Theirs, Side::Ours)];
 

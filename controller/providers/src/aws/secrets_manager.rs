@@ -1,5 +1,7 @@
 //! AWS Secrets Manager as a store.
 
+mod write;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,11 +9,11 @@ use sealops_crypto::sops::GoRegex;
 use sealops_formats::{Plaintext, base64};
 
 use super::api::{Api, Service};
-use super::push::{self, PushSettings};
+use super::push;
 use crate::json::Json;
 use crate::{
-    BoxFuture, Find, ProviderError, ProviderErrorKind, PushTarget, RemoteKey, RemoteSecret, RemoteValue,
-    SecretsReader, SecretsWriter, StoreCheck, Validation,
+    BoxFuture, Find, ProviderError, ProviderErrorKind, RemoteKey, RemoteSecret, RemoteValue, SecretsReader,
+    StoreCheck, Validation,
 };
 
 pub(super) const SERVICE: Service =
@@ -21,10 +23,6 @@ pub(super) const SERVICE: Service =
 const CURRENT: &str = "AWSCURRENT";
 /// What stands before a version's own name, in place of a stage's.
 const VERSION_ID: &str = "uuid/";
-/// Upstream's name for the first version of every secret that it writes.
-const FIRST_VERSION: &str = "00000000-0000-0000-0000-000000000001";
-/// Key of values whose settings name none.
-const DEFAULT_KEY: &str = "alias/aws/secretsmanager";
 /// Secrets that AWS gives at once.
 const BATCH: usize = 20;
 /// Pages of a list, at most.
@@ -151,113 +149,6 @@ impl SecretsManager {
         }
         Ok(found)
     }
-
-    async fn write(&self, target: &PushTarget, value: &Plaintext) -> Result<(), ProviderErrorKind> {
-        let settings = PushSettings::read(target.metadata.as_ref())?;
-        let as_text = match settings.secret_push_format.as_str() {
-            "" | "binary" => false,
-            "string" => true,
-            other => return Err(ProviderErrorKind::Invalid(format!("invalid secret push format: {other}"))),
-        };
-        let name = self.name(&target.key);
-        let described = match self.describe(&name).await {
-            Err(ProviderErrorKind::NotFound) => {
-                return self.create(&name, target, value, &settings, as_text).await;
-            }
-            described => described?,
-        };
-        let tags = push::read_tags(described.get("Tags"));
-        if !push::is_ours(&tags) {
-            return Err(push::not_ours());
-        }
-        let has_value =
-            matches!(described.get("VersionIdsToStages"), Some(Json::Map(versions)) if !versions.is_empty());
-        let current = if has_value { Some(bytes(self.value(&name, None).await?)) } else { None };
-        let new = with_property(current.as_ref(), target, value)?;
-        if current.as_ref().is_some_and(|current| current.ct_eq(&new)) {
-            return Ok(());
-        }
-        let version = if has_value { push::uuid()? } else { FIRST_VERSION.to_owned() };
-        let input = [
-            ("SecretId", Json::text(name.as_str())),
-            ("ClientRequestToken", Json::text(version)),
-            payload(&new, as_text)?,
-        ];
-        self.api.call("PutSecretValue", &Json::map(input)).await?;
-        self.update_tags(&name, &tags, &settings).await
-    }
-
-    async fn create(
-        &self,
-        name: &str,
-        target: &PushTarget,
-        value: &Plaintext,
-        settings: &PushSettings,
-        as_text: bool,
-    ) -> Result<(), ProviderErrorKind> {
-        let value = with_property(None, target, value)?;
-        let key = if settings.kms_key_id.is_empty() { DEFAULT_KEY } else { &settings.kms_key_id };
-        let input = [
-            ("Name", Json::text(name)),
-            ("Tags", settings.tags()),
-            ("Description", Json::text(settings.description.as_str())),
-            ("KmsKeyId", Json::text(key)),
-            ("ClientRequestToken", Json::text(FIRST_VERSION)),
-            payload(&value, as_text)?,
-        ];
-        self.api.call("CreateSecret", &Json::map(input)).await.map(drop)
-    }
-
-    async fn update_tags(
-        &self,
-        name: &str,
-        tags: &BTreeMap<String, String>,
-        settings: &PushSettings,
-    ) -> Result<(), ProviderErrorKind> {
-        let gone: Vec<Json> = tags
-            .keys()
-            .filter(|key| !settings.tags.contains_key(*key))
-            .map(|key| Json::text(key.as_str()))
-            .collect();
-        if !gone.is_empty() {
-            let input = Json::map([("SecretId", Json::text(name)), ("TagKeys", Json::List(gone))]);
-            self.api.call("UntagResource", &input).await?;
-        }
-        if settings.tags.iter().any(|(key, value)| tags.get(key) != Some(value)) {
-            let input = Json::map([("SecretId", Json::text(name)), ("Tags", settings.tags())]);
-            self.api.call("TagResource", &input).await?;
-        }
-        Ok(())
-    }
-
-    async fn remove(&self, target: &PushTarget) -> Result<(), ProviderErrorKind> {
-        if self.deletion.at_once && self.deletion.window != 0 {
-            let text = "forceDeleteWithoutRecovery and recoveryWindowInDays exclude each other";
-            return Err(ProviderErrorKind::Invalid(text.to_owned()));
-        }
-        if self.deletion.window != 0 && !(7..=30).contains(&self.deletion.window) {
-            return Err(ProviderErrorKind::Invalid("recoveryWindowInDays has to be 7 to 30".to_owned()));
-        }
-        let name = self.name(&target.key);
-        let described = match self.describe(&name).await {
-            Err(ProviderErrorKind::NotFound) => return Ok(()),
-            described => described?,
-        };
-        if described.get("DeletedDate").is_some() || !push::is_ours(&push::read_tags(described.get("Tags"))) {
-            return Ok(());
-        }
-        let mut input = BTreeMap::from([("SecretId", Json::text(name))]);
-        if self.deletion.at_once {
-            input.insert("ForceDeleteWithoutRecovery", Json::Bool(true));
-        }
-        if self.deletion.window != 0 {
-            input.insert("RecoveryWindowInDays", Json::Number(self.deletion.window.to_string().into()));
-        }
-        match self.api.call("DeleteSecret", &Json::map(input)).await {
-            Ok(_) | Err(ProviderErrorKind::NotFound) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
 }
 
 fn too_many() -> ProviderErrorKind {
@@ -304,34 +195,6 @@ fn read(mut answer: Json) -> Result<RemoteSecret, ProviderErrorKind> {
     Ok(RemoteSecret { value: RemoteValue::Bytes(value), version })
 }
 
-fn bytes(secret: RemoteSecret) -> Plaintext {
-    match secret.value {
-        RemoteValue::Bytes(bytes) => bytes,
-        RemoteValue::Entries(_) => Plaintext::default(),
-    }
-}
-
-fn payload(value: &Plaintext, as_text: bool) -> Result<(&'static str, Json), ProviderErrorKind> {
-    if !as_text {
-        return Ok(("SecretBinary", Json::Text(base64::encode(value.expose()))));
-    }
-    if value.expose_str().is_none() {
-        return Err(ProviderErrorKind::Invalid("secretPushFormat string: the value is no text".to_owned()));
-    }
-    Ok(("SecretString", Json::Text(value.duplicate())))
-}
-
-fn with_property(
-    current: Option<&Plaintext>,
-    target: &PushTarget,
-    value: &Plaintext,
-) -> Result<Plaintext, ProviderErrorKind> {
-    match target.property.as_deref().filter(|property| !property.is_empty()) {
-        Some(property) => push::with_property(current, property, value),
-        None => Ok(value.duplicate()),
-    }
-}
-
 impl SecretsReader for SecretsManager {
     fn get<'a>(&'a self, remote: &'a RemoteKey) -> BoxFuture<'a, Result<RemoteSecret, ProviderError>> {
         Box::pin(async {
@@ -354,31 +217,6 @@ impl SecretsReader for SecretsManager {
         find: &'a Find,
     ) -> BoxFuture<'a, Result<BTreeMap<String, RemoteSecret>, ProviderError>> {
         Box::pin(async { self.find_all(find).await.map_err(fail("find in", "Secrets Manager")) })
-    }
-}
-
-impl SecretsWriter for SecretsManager {
-    fn put<'a>(
-        &'a self,
-        target: &'a PushTarget,
-        value: &'a Plaintext,
-    ) -> BoxFuture<'a, Result<(), ProviderError>> {
-        Box::pin(async { self.write(target, value).await.map_err(fail("write", &self.name(&target.key))) })
-    }
-
-    fn delete<'a>(&'a self, target: &'a PushTarget) -> BoxFuture<'a, Result<(), ProviderError>> {
-        Box::pin(async { self.remove(target).await.map_err(fail("delete", &self.name(&target.key))) })
-    }
-
-    fn exists<'a>(&'a self, target: &'a PushTarget) -> BoxFuture<'a, Result<bool, ProviderError>> {
-        Box::pin(async {
-            let name = self.name(&target.key);
-            match self.value(&name, None).await {
-                Ok(_) => Ok(true),
-                Err(ProviderErrorKind::NotFound) => Ok(false),
-                Err(kind) => Err(fail("look for", &name)(kind)),
-            }
-        })
     }
 }
 
