@@ -6,6 +6,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -16,6 +17,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::keyring::KeyAccess;
 use super::network_keys::own_services;
@@ -26,6 +28,9 @@ use crate::ui;
 
 /// Threads of the runtime; work that computes or asks people has threads of its own.
 const THREADS: usize = 2;
+
+/// Longest time that giving logins back may take.
+const CLOSE: Duration = Duration::from_secs(5);
 
 /// What `keyservice` is asked for.
 pub(crate) struct Serving {
@@ -70,7 +75,11 @@ pub(crate) fn run(serving: &Serving) -> Result<(), CommandError> {
             say(serving, "Caught a signal: shutting down.");
         };
         let consent = serving.prompt.then(|| Arc::new(Terminal::default()) as Arc<dyn Consent>);
-        serve(listener, Arc::new(Offered::new(serving.policy.clone())), consent, end).await
+        let offered = Arc::new(Offered::new(serving.policy.clone()));
+        let served = serve(listener, Arc::clone(&offered) as Arc<dyn KeyService>, consent, end).await;
+        // Logins that are not given back in time die by themselves.
+        let _ = timeout(CLOSE, offered.close()).await;
+        served
     });
     // Somebody may still be asked on the terminal: nobody waits for the answer.
     runtime.shutdown_background();
@@ -237,6 +246,14 @@ impl KeyService for Offered {
             }
             let wrapped = wrapped.to_owned();
             self.here(OPERATION, key, move |machine, key| machine.unwrap(key, &wrapped)).await
+        })
+    }
+
+    fn close<'a>(&'a self) -> BoxFuture<'a, ()> {
+        Box::pin(async {
+            for (_, service) in &self.network {
+                service.close().await;
+            }
         })
     }
 }
