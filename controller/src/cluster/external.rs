@@ -252,15 +252,17 @@ impl ExternalDriver {
 
     fn schedule(&self, item: Item<ObjectKey>, again: Again) {
         let queue = &self.shared.queue;
+        // The guard is kept to the end: what comes for the key until then makes it dirty.
+        let Item { key, guard: _guard, .. } = item;
         match again {
             Again::After { wait, .. } => {
-                queue.forget(&item.key);
+                queue.forget(&key);
                 if let Some(wait) = wait {
                     let late = wait.mul_f64(JITTER * random_fraction());
-                    queue.add_after(item.key.clone(), Lane::Resync, (wait + late).min(LONGEST_WAIT));
+                    queue.add_after(key, Lane::Resync, (wait + late).min(LONGEST_WAIT));
                 }
             }
-            Again::Backoff => drop(queue.failed(item.key.clone())),
+            Again::Backoff => drop(queue.failed(key)),
             Again::OnChange => {}
         }
     }
