@@ -147,7 +147,10 @@ impl Connections {
             Some(check) => check.validate().await,
             None => Ok(Validation::Unknown),
         };
-        slot.count(result.as_ref().map(drop).map_err(|error| &error.kind));
+        // An unclear answer says nothing about the calls of others.
+        if !matches!(result, Ok(Validation::Unclear(_))) {
+            slot.count(result.as_ref().map(drop).map_err(|error| &error.kind));
+        }
         let capabilities = Some(capabilities(&live.connection));
         (Checked { result: result.map_err(CheckError::Validate), capabilities }, live.used.objects())
     }

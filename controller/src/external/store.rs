@@ -258,7 +258,7 @@ pub struct Freshness {
 /// last read.
 const SHARE: f64 = 0.9;
 /// Longest age for an object that never fetched, or that has no interval.
-const FIRST_MAX_AGE: Duration = Duration::from_secs(60);
+const FIRST_MAX_AGE: Duration = Duration::from_secs(300);
 
 impl Freshness {
     /// Asks the store.

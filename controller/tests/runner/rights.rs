@@ -89,9 +89,53 @@ fn generators() -> String {
     all.iter().map(|object| object.to_string()).collect::<Vec<_>>().join("\n---\n")
 }
 
+/// Stores that log in with a service account, and stores that are held by a PushSecret. `kinds` are those of stores.
+async fn exercise_stores(plane: &ControlPlane, kinds: &[&str]) -> Result<()> {
+    let client = plane.client()?;
+    let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": { "name": "login", "namespace": "shop", "annotations": { "eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x" } } });
+    plane.apply_manifests(&account.to_string()).await?;
+    for (name, provider) in [
+        (
+            "by-token",
+            json!({ "kubernetes": { "server": { "url": "https://127.0.0.1:1" }, "auth": { "serviceAccount": { "name": "login" } } } }),
+        ),
+        (
+            "by-role",
+            json!({ "aws": { "service": "SecretsManager", "region": "eu-west-1",
+            "auth": { "jwt": { "serviceAccountRef": { "name": "login" } } } } }),
+        ),
+    ] {
+        let store = json!({ "apiVersion": "external-secrets.io/v1", "kind": "SecretStore",
+            "metadata": { "name": name, "namespace": "shop" }, "spec": { "provider": provider } });
+        plane.apply_manifests(&store.to_string()).await?;
+        let stores = super::cluster_kinds::api(&client, "SecretStore", Some("shop"));
+        eventually(&format!("the store {name} has a condition"), PATIENCE, async || {
+            stores.get(name).await.ok()?.data.pointer("/status/conditions/0").cloned()
+        })
+        .await?;
+    }
+    for kind in kinds {
+        let (name, namespace) =
+            if *kind == "SecretStore" { ("fake", Some("shop")) } else { ("shared", None) };
+        let push = json!({ "apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret",
+            "metadata": { "name": format!("holds-{name}"), "namespace": "shop" },
+            "spec": { "deletionPolicy": "Delete", "secretStoreRefs": [{ "name": name, "kind": kind }],
+                "selector": { "secret": { "name": "app" } } } });
+        plane.apply_manifests(&push.to_string()).await?;
+        let stores = super::cluster_kinds::api(&client, kind, namespace);
+        eventually(&format!("the {kind} {name} is held"), PATIENCE, async || {
+            stores.get(name).await.ok()?.metadata.finalizers.filter(|names| !names.is_empty())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
 /// What a PushSecret reads in its own namespace, and its finalizer on and off.
 async fn exercise_pushes(plane: &ControlPlane, selected: &[&str]) -> Result<()> {
     let client = plane.client()?;
+    exercise_stores(plane, selected).await?;
     plane.apply_manifests(&generators()).await?;
     for kind in selected {
         let push = json!({ "apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret",

@@ -65,15 +65,10 @@ impl State {
         while let Some(path) = self.request(&mut reader) {
             *self.requests.lock().unwrap().entry(path.clone()).or_default() += 1;
             let status = self.status.load(Ordering::SeqCst);
-            let (status, extra) = match status {
-                0 => (200, ""),
-                429 => (429, "Retry-After: 2\r\n"),
-                other => (other, ""),
-            };
+            let status = if status == 0 { 200 } else { status };
             let key = path.trim_start_matches('/');
             let body = format!(r#"{{"v": "{}-{key}"}}"#, self.value);
-            let answer =
-                format!("HTTP/1.1 {status} X\r\n{extra}Content-Length: {}\r\n\r\n{body}", body.len());
+            let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{body}", body.len());
             if writer.write_all(answer.as_bytes()).is_err() {
                 return;
             }

@@ -186,7 +186,7 @@ fn stores_say_whether_they_work() {
         assert!(own.get("other-class").await?.data.get("status").is_none());
         for (name, value) in [("good", "True"), ("broken", "False")] {
             let series = format!(
-                r#"secretstore_status_condition{{name="{name}",namespace="shop",condition="Ready",status="{value}"}}"#
+                r#"secretstore_status_condition{{condition="Ready",name="{name}",namespace="shop",status="{value}"}}"#
             );
             assert_eq!(controller.metric(&series)?, 1.0, "{series}");
         }
@@ -495,7 +495,7 @@ fn a_thousand_objects_ask_for_a_hundred_keys_once() {
         let made = secret(&client, "shop", "app-42").await?;
         assert_eq!(data(&made)["x"], format!("{}-k42", canary()).into_bytes());
         let counted = controller.metric(
-            r#"externalsecret_provider_api_calls_count{provider="Webhook",call="HTTPReq",status="success"}"#,
+            r#"externalsecret_provider_api_calls_count{call="HTTPReq",provider="Webhook",status="success"}"#,
         )?;
         assert_eq!(counted, server.total() as f64);
 

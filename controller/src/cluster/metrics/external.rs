@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Counter, Gauge, Histogram, Metrics, ObjectLabels};
+use super::{Counter, Gauge, Metrics, ObjectLabels};
 
 /// A kind whose condition and duration are published per object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,28 +67,27 @@ impl Metrics {
         self.registry.set(&kind.duration(), [name, namespace], took.as_nanos() as f64);
     }
 
-    /// Counts a synchronisation of an ExternalSecret, and says when it was right last and is looked at next.
-    ///
-    /// `refreshed` is the time of its last success in seconds since 1970, `next` the wait until the next one.
+    /// Counts a synchronisation of an ExternalSecret, and says when it was right last (`refreshed`) and is refreshed next
+    /// (`next`), both in seconds since 1970.
     pub fn external_sync(
         &self,
         namespace: &str,
         name: &str,
         succeeded: bool,
         refreshed: Option<i64>,
-        next: Option<Duration>,
+        next: Option<i64>,
     ) {
-        if let Some(next) = next {
-            self.registry.observe(&NEXT_REFRESH, [], next.as_secs_f64());
-        }
         if self.objects == ObjectLabels::Omit {
             return;
         }
         self.registry.add(&SYNC_CALLS, [name, namespace], 1.0);
         let errors = f64::from(u8::from(!succeeded));
         self.registry.add(&SYNC_ERRORS, [name, namespace], errors);
-        if let Some(refreshed) = refreshed {
-            self.registry.set(&REFRESHED, [name, namespace], refreshed as f64);
+        for (gauge, time) in [(REFRESHED, refreshed), (NEXT_REFRESH, next)] {
+            match time {
+                Some(time) => self.registry.set(&gauge, [name, namespace], time as f64),
+                None => self.registry.remove(&gauge, &[name, namespace]),
+            }
         }
     }
 
@@ -98,6 +97,7 @@ impl Metrics {
         self.registry.remove(&kind.duration(), &[name, namespace]);
         if kind == ExternalKind::ExternalSecret {
             self.registry.remove(&REFRESHED, &[name, namespace]);
+            self.registry.remove(&NEXT_REFRESH, &[name, namespace]);
             self.registry.forget(&SYNC_CALLS, &[name, namespace]);
             self.registry.forget(&SYNC_ERRORS, &[name, namespace]);
         }
@@ -174,13 +174,61 @@ const REFRESHED: Gauge<2> = Gauge::new(
     "When an External Secret was refreshed last, in seconds since 1970.",
     ["name", "namespace"],
 );
-const NEXT_REFRESH: Histogram<0> = Histogram::new(
+const NEXT_REFRESH: Gauge<2> = Gauge::new(
     "sealops_externalsecret_next_refresh_seconds",
-    "Waits until the next refresh of an External Secret, as they are planned.",
-    [],
+    "When an External Secret is refreshed next, in seconds since 1970.",
+    ["name", "namespace"],
 );
 const BREAKER: Counter<1> = Counter::new(
     "sealops_store_breaker_total",
     "How often calls to a store were held back (open), and let through again (closed).",
     ["to"],
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(metrics: &Metrics) -> Vec<String> {
+        let text = metrics.registry.render();
+        text.lines()
+            .filter(|line| !line.starts_with('#') && line.contains("app"))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn names_and_labels_are_upstreams() {
+        let metrics = Metrics::new("test", ObjectLabels::Publish);
+        let took = Duration::from_millis(2);
+        metrics.external_condition(ExternalKind::ExternalSecret, "shop", "app", true, took);
+        metrics.external_sync("shop", "app", false, Some(1_700_000_000), None);
+        assert_eq!(
+            shown(&metrics),
+            [
+                r#"externalsecret_reconcile_duration{name="app",namespace="shop"} 2000000"#,
+                r#"externalsecret_status_condition{condition="Ready",name="app",namespace="shop",status="False"} 0"#,
+                r#"externalsecret_status_condition{condition="Ready",name="app",namespace="shop",status="True"} 1"#,
+                r#"externalsecret_sync_calls_error{name="app",namespace="shop"} 1"#,
+                r#"externalsecret_sync_calls_total{name="app",namespace="shop"} 1"#,
+                r#"sealops_externalsecret_refreshed_seconds{name="app",namespace="shop"} 1700000000"#,
+            ]
+        );
+        metrics.external_gone(ExternalKind::ExternalSecret, "shop", "app");
+        assert!(shown(&metrics).is_empty());
+        let quiet = Metrics::new("test", ObjectLabels::Omit);
+        quiet.external_condition(ExternalKind::SecretStore, "shop", "app", true, took);
+        quiet.external_sync("shop", "app", true, Some(1), Some(2));
+        assert!(shown(&quiet).is_empty());
+    }
+
+    #[test]
+    fn providers_are_a_closed_set() {
+        let metrics = Metrics::new("test", ObjectLabels::Publish);
+        metrics.provider_call("vault", "ReadSecretData", true);
+        metrics.provider_call("anything", "GetSecret", false);
+        let text = metrics.registry.render();
+        assert!(text.contains(r#"{call="ReadSecretData",provider="HashiCorp/Vault",status="success"} 1"#));
+        assert!(text.contains(r#"{call="GetSecret",provider="other",status="error"} 1"#));
+    }
+}

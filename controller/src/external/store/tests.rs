@@ -158,7 +158,7 @@ fn conditions_admit_by_name_label_and_expression() {
 fn freshness_follows_interval_and_changes() {
     let mut external = ExternalSecret::default();
     let seconds = |external: &ExternalSecret, now| Freshness::of(external, now).max_age.as_secs();
-    assert_eq!(seconds(&external, 0), 60, "a new object shares what is a minute old");
+    assert_eq!(seconds(&external, 0), 300, "a new object shares what is five minutes old");
     external.spec.refresh_interval = Some("10s".into());
     assert_eq!(seconds(&external, 0), 9);
     external.spec.refresh_interval = Some("1h".into());
