@@ -372,7 +372,7 @@ impl ExternalDriver {
             },
         };
         let settled = result.as_ref().copied();
-        self.count(key, settled, &attempt, started);
+        self.count(key, object, settled, &attempt, started);
         if settled.is_ok_and(|settled| settled != Settled::NotDue) {
             lock(&self.moved).remove(key);
         }
@@ -389,6 +389,7 @@ impl ExternalDriver {
     fn count(
         &self,
         key: &ObjectKey,
+        object: &ExternalSecret,
         result: Result<Settled, &Failure>,
         attempt: &Attempt,
         started: Timestamp,
@@ -401,8 +402,12 @@ impl ExternalDriver {
         let is_ready = result.is_ok();
         let kind = ExternalKind::ExternalSecret;
         metrics.external_condition(kind, &key.namespace, &key.name, is_ready, took);
-        let refreshed = is_ready.then(|| started.as_second());
-        metrics.external_sync(&key.namespace, &key.name, is_ready, refreshed, attempt.wait);
+        let stored = object.status.as_ref().and_then(|status| status.refresh_time.as_deref());
+        let stored = stored.and_then(|time| time.parse::<Timestamp>().ok()).map(Timestamp::as_second);
+        let refreshed = if is_ready { Some(started.as_second()) } else { stored };
+        let wait = attempt.wait.and_then(|wait| i64::try_from(wait.as_secs()).ok());
+        let next = wait.map(|wait| started.as_second().saturating_add(wait));
+        metrics.external_sync(&key.namespace, &key.name, is_ready, refreshed, next);
     }
 
     /// Makes a decision true. The outer error says that this attempt is void.

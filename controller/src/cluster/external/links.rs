@@ -337,7 +337,7 @@ mod tests {
         let own = StoreKey { namespace: None, name: "c".into() };
         let provider = json!({ "aws": { "auth": { "secretRef": { "accessKeyIDSecretRef": { "name": "aws", "key": "id" } } } } });
         links.put_store(&own, store(1, false), Some(&provider), true);
-        for (namespace, readers) in [("shop", vec!std::slice::from_ref(&key)), ("else", vec![])] {
+        for (namespace, readers) in [("shop", vec![key.clone()]), ("else", vec![])] {
             let secret = ObjectKey::new(namespace, "aws");
             links.put_secret(&secret, &version("1"));
             assert_eq!(links.put_secret(&secret, &version("2")).1, readers, "{namespace}");
