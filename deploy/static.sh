@@ -8,10 +8,10 @@ kustomize=${KUSTOMIZE:-$(command -v kustomize || ../testenv/build-parts.sh | sed
 mkdir -p static
 {
   echo "# Written by deploy/static.sh. Name your image: sed 's|image: sealops:.*|image: registry.example/sealops:0.1.0|'"
-  for definition in bitnami.com_sealedsecrets external-secrets.io_externalsecrets external-secrets.io_secretstores \
-    external-secrets.io_clustersecretstores; do
+  # In the order in which the program has them.
+  sed -n 's/^    "\([a-z].*\.yaml\)",$/\1/p' ../crds/src/lib.rs | while read -r definition; do
     echo "---"
-    cat "../crds/$definition.yaml"
+    cat "../crds/$definition"
   done
   echo "---"
   "$kustomize" build kustomize/base

@@ -124,6 +124,8 @@ go_part external-secrets external-secrets "-s -w" external-secrets=github.com/ex
 go_file sealed-secrets-crd=helm/sealed-secrets/crds/bitnami.com_sealedsecrets.yaml \
   sealed-secrets github.com/bitnami/sealed-secrets
 go_folder sealed-secrets-chart=helm/sealed-secrets sealed-secrets github.com/bitnami/sealed-secrets
+go_folder external-secrets-chart=deploy/charts/external-secrets external-secrets \
+  github.com/external-secrets/external-secrets
 go_part helm helm "-s -w" helm=helm.sh/helm/v4/cmd/helm
 go_part kustomize kustomize "-s -w" kustomize=sigs.k8s.io/kustomize/kustomize/v5
 go_folder sops-files=. sops github.com/getsops/sops/v3

@@ -34,6 +34,7 @@ check() {
   need gpg-agent gpg-agent "SOPS files with PGP keys"
   need lua5.4 lua5.4 "Argo CD's health script"
   need promtool prometheus "alert rules"
+  need ssh-keygen openssh-client "SSH keys that are made"
   need strace strace "kills a program at each of its system calls"
   need age age "an independent judge of age messages"
   need sha256sum coreutils "cache keys"

@@ -8,12 +8,16 @@
 //!
 //! Both fronts do the same; [`Front`] chooses the words, and where a configuration is searched. Exit codes are SOPS's.
 
+pub(crate) mod consent;
 pub(crate) mod decrypt;
 pub(crate) mod edit;
 pub(crate) mod editor;
 pub(crate) mod encrypt;
 pub(crate) mod exec;
+pub(crate) mod explain;
 pub(crate) mod groups;
+#[cfg(feature = "clouds")]
+pub(crate) mod key_server;
 pub(crate) mod keyring;
 pub(crate) mod local_keys;
 #[cfg(feature = "clouds")]
@@ -23,6 +27,8 @@ pub(crate) mod network_keys;
 pub(crate) mod network_keys;
 pub(crate) mod open;
 pub(crate) mod output;
+pub(crate) mod policy;
+pub(crate) mod publish;
 pub(crate) mod rotate;
 pub(crate) mod session;
 pub(crate) mod status;

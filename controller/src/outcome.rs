@@ -39,13 +39,15 @@ pub enum Change {
     Create(SecretObject),
     /// Replace it; fails where the object is not the one that was read (uid and resourceVersion in its metadata).
     Replace(SecretObject),
+    /// Remove it; fails where the object is not the one that was read.
+    Delete(SecretObject),
 }
 
 impl Change {
-    /// Returns the Secret as it shall be.
+    /// Returns the Secret as it shall be, or as it was before it goes.
     pub fn secret(&self) -> &SecretObject {
         match self {
-            Self::Create(secret) | Self::Replace(secret) => secret,
+            Self::Create(secret) | Self::Replace(secret) | Self::Delete(secret) => secret,
         }
     }
 }

@@ -9,11 +9,13 @@ use crate::metadata::Metadata;
 use crate::resource::resource;
 use crate::tolerant::null_default;
 
+mod aws;
 mod kubernetes;
 mod provider;
 mod reference;
 mod vault;
 mod webhook;
+pub use aws::*;
 pub use kubernetes::*;
 pub use provider::*;
 pub use reference::*;

@@ -24,6 +24,7 @@
 
 mod audit;
 mod control_plane;
+mod fault_proxy;
 mod http_probe;
 mod kubeconfig;
 mod manifests;
@@ -35,6 +36,7 @@ mod peers;
 mod pki;
 mod ports;
 mod process;
+mod recorder;
 mod run_peer;
 mod sealed_secrets;
 mod service_proxy;
@@ -42,6 +44,7 @@ mod template_oracle;
 
 pub use audit::{AuditEntry, AuditLog, AuditMark};
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
+pub use fault_proxy::{Call, Canned, Fault, FaultProxy, Turns};
 pub use http_probe::{HttpAnswer, http_call, http_get};
 pub use moto::Moto;
 pub use openbao::OpenBao;
@@ -51,6 +54,7 @@ pub use peers::Peers;
 pub use pki::{Identity, Pki};
 pub use ports::{free_port, pod_address};
 pub use process::{Process, eventually, stretched};
+pub use recorder::Recorder;
 pub use run_peer::{PeerOutput, run_peer};
 pub use sealed_secrets::SealedSecretsController;
 pub use service_proxy::expose_through_service_proxy;

@@ -5,10 +5,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
-use crate::http_probe::http_get;
+use crate::http_probe::{http_call, http_get};
 use crate::parts::Parts;
 use crate::ports::free_port;
 use crate::process::Process;
@@ -51,6 +51,39 @@ impl Moto {
     /// Returns the server's URL, for `AWS_ENDPOINT_URL`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Calls a service that speaks JSON, as nobody in particular: `kms`, `TrentService.CreateKey`. The region counts.
+    ///
+    /// # Errors
+    /// If the server does not answer, or not with 200.
+    pub fn call(&self, service: &str, region: &str, target: &str, body: &str) -> Result<String> {
+        let scope = format!("Credential=AKIDTEST/20260101/{region}/{service}/aws4_request");
+        let authorization = format!("AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0");
+        let headers = [
+            ("Authorization", authorization.as_str()),
+            ("Content-Type", "application/x-amz-json-1.1"),
+            ("X-Amz-Target", target),
+        ];
+        let answer = http_call(self.address, "POST", "/", &headers, body.as_bytes())?;
+        ensure!(answer.status == 200, "{target}: HTTP {}: {}", answer.status, answer.body);
+        Ok(answer.body)
+    }
+
+    /// As [`Moto::call`], of a service that takes forms (IAM, STS).
+    ///
+    /// # Errors
+    /// As [`Moto::call`].
+    pub fn call_form(&self, service: &str, form: &str) -> Result<String> {
+        let scope = format!("Credential=AKIDTEST/20260101/us-east-1/{service}/aws4_request");
+        let authorization = format!("AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0");
+        let headers = [
+            ("Authorization", authorization.as_str()),
+            ("Content-Type", "application/x-www-form-urlencoded"),
+        ];
+        let answer = http_call(self.address, "POST", "/", &headers, form.as_bytes())?;
+        ensure!(answer.status == 200, "{form}: HTTP {}: {}", answer.status, answer.body);
+        Ok(answer.body)
     }
 
     /// Returns where it listens.

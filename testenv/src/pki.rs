@@ -50,6 +50,18 @@ impl Pki {
         self.sign(params, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
+    /// As [`Pki::server`], a certificate whose time is over.
+    ///
+    /// # Errors
+    /// As [`Pki::server`].
+    pub fn expired_server(&self, names: &[&str]) -> Result<Identity> {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names).context("server name")?;
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2001, 2, 1);
+        self.sign(params, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
     /// Makes a client certificate in the form Kubernetes reads: the user as common name, the groups as organisations.
     ///
     /// # Errors

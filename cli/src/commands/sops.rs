@@ -4,8 +4,11 @@ pub(super) mod decrypt;
 pub(super) mod edit;
 pub(super) mod encrypt;
 pub(super) mod exec;
+pub(super) mod explain;
 pub(super) mod files;
 pub(super) mod groups;
+pub(super) mod keyservice;
+pub(super) mod publish;
 pub(super) mod rotate;
 pub(super) mod set;
 pub(super) mod updatekeys;
@@ -15,7 +18,7 @@ use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use sealops_crypto::sops::{KeyKind, SelectorKind};
+use sealops_crypto::sops::{KeyKind, KeyPolicy, SelectorKind};
 use sealops_formats::tree::Format;
 
 use crate::error::CommandError;
@@ -23,7 +26,7 @@ use crate::sops::encrypt::Choice;
 use crate::sops::keyring::Keyring;
 use crate::sops::network_keys::NetworkKeys;
 use crate::sops::session::{KeyFlags, Session, Types, read_order};
-use crate::sops::{Front, local_keys};
+use crate::sops::{Front, local_keys, policy};
 
 /// Exit codes of these verbs.
 pub(super) const EXIT_CODES: &str = "Exit codes are those of sops: 0 done, 2 unreadable input, 3 unwritable output, \
@@ -48,6 +51,27 @@ pub(super) struct Common {
     /// Key types to try, in this order, separated by commas
     #[arg(long, value_name = "TYPES", env = "SOPS_DECRYPTION_ORDER")]
     decryption_order: Option<String>,
+    /// Allow only keys and addresses on the list in this file
+    #[arg(long, value_name = "FILE", env = policy::VARIABLE)]
+    key_policy: Option<PathBuf>,
+    /// Allow keys and addresses that match; others are not asked. May be given again
+    #[arg(long, value_name = "PATTERN")]
+    allow_key: Vec<String>,
+    /// Key service to ask too, as tcp://HOST:PORT or unix:///PATH; may be repeated
+    #[arg(long, value_name = "URI", env = "SOPS_KEYSERVICE", value_delimiter = ',')]
+    keyservice: Vec<String>,
+    /// Whether the keys of this machine, and the clouds it can reach, are used
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "SOPS_ENABLE_LOCAL_KEYSERVICE",
+        default_value = "true",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set
+    )]
+    enable_local_keyservice: bool,
     #[arg(skip)]
     keyring: SharedKeyring,
 }
@@ -73,11 +97,24 @@ impl Common {
             config: self.config.clone(),
             indent: self.indent,
             order: read_order(self.decryption_order.as_deref().unwrap_or_default())?,
-            keyring: Arc::clone(self.keyring.0.get_or_init(|| {
-                Arc::new(Keyring::new(Some(local_keys::local()), NetworkKeys::new(true, Vec::new())))
-            })),
+            keyring: self.keyring()?,
             near: OnceCell::new(),
         })
+    }
+
+    /// Returns which keys a file may name.
+    pub(super) fn policy(&self) -> Result<KeyPolicy, CommandError> {
+        policy::read(self.key_policy.as_deref(), &self.allow_key)
+    }
+
+    fn keyring(&self) -> Result<Arc<Keyring>, CommandError> {
+        if let Some(keyring) = self.keyring.0.get() {
+            return Ok(Arc::clone(keyring));
+        }
+        let own = self.enable_local_keyservice;
+        let network = NetworkKeys::new(own, self.keyservice.clone()).with_policy(self.policy()?);
+        let keyring = || Arc::new(Keyring::new(own.then(local_keys::local), network));
+        Ok(Arc::clone(self.keyring.0.get_or_init(keyring)))
     }
 
     pub(super) fn types(&self) -> Types {

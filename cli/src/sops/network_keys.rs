@@ -5,19 +5,31 @@
 //!                                   └── Unwrapped: one call per wrapped key, for the life of the process
 //! ```
 //!
-//! A backend is one row of [`registry::service`]; key services that flags name are made by [`registry::remote`].
+//! A backend is one row of [`registry::service`]; key services that flags name are made by [`registry::remote`]. Keys
+//! are asked all at once, so one that does not answer costs the others nothing.
 
 mod registry;
+mod unwrapped;
 
 use std::sync::{Arc, OnceLock};
 
+use futures::StreamExt;
 use futures::future::join_all;
-use sealops_crypto::sops::{Attempt, DataKeyRecovery, KeyKind, KeyPart, KeyPosition, MasterKey, WrapTask};
+use futures::stream::FuturesUnordered;
+use sealops_crypto::sops::{
+    Attempt, DataKeyRecovery, KeyKind, KeyPart, KeyPolicy, KeyPosition, MasterKey, WrapTask,
+};
 use sealops_providers::KeyService;
+use sealops_providers::http::HttpClient;
 use tokio::runtime::{Builder, Runtime};
+
+use super::threads;
+use unwrapped::Unwrapped;
 
 /// Threads of the runtime: they wait, they do not compute.
 const THREADS: usize = 2;
+/// Why a key that is allowed was not asked.
+const NOT_ASKED: &str = "not asked, because another key is not allowed";
 
 /// Everyone on a network who can be asked. Nothing is started before a key of theirs is wanted.
 pub(crate) struct NetworkKeys {
@@ -25,19 +37,37 @@ pub(crate) struct NetworkKeys {
     own: bool,
     /// Addresses of key services, in the order in which they are asked.
     remotes: Vec<String>,
+    policy: KeyPolicy,
     started: OnceLock<Result<Started, String>>,
+}
+
+/// What became of a part that was to be wrapped.
+type Wrapped = (KeyPosition, Result<String, Vec<String>>);
+
+fn failed(tasks: Vec<(WrapTask<'_>, Vec<String>)>, why: impl Fn(&MasterKey) -> String) -> Vec<Wrapped> {
+    let failed = tasks.into_iter().map(|(task, mut reasons)| {
+        reasons.push(why(task.key));
+        (task.position, Err(reasons))
+    });
+    failed.collect()
 }
 
 struct Started {
     runtime: Runtime,
     own: Vec<(KeyKind, Arc<dyn KeyService>)>,
     remotes: Vec<Arc<dyn KeyService>>,
+    unwrapped: Unwrapped,
 }
 
 impl NetworkKeys {
     /// Takes whether backends are asked directly, and key services by their addresses.
     pub(crate) fn new(own: bool, remotes: Vec<String>) -> Self {
-        Self { own, remotes, started: OnceLock::new() }
+        Self { own, remotes, policy: KeyPolicy::open(), started: OnceLock::new() }
+    }
+
+    /// Sets which keys may be asked.
+    pub(crate) fn with_policy(self, policy: KeyPolicy) -> Self {
+        Self { policy, ..self }
     }
 
     /// Returns whether anyone on the network is to be asked for a key.
@@ -51,48 +81,52 @@ impl NetworkKeys {
         recovery: &mut DataKeyRecovery<'_>,
         attempts: Vec<(Attempt<'_>, Vec<String>)>,
     ) {
+        let mut allowed = Vec::new();
+        for (attempt, mut reasons) in attempts {
+            match self.allowed(attempt.key) {
+                Ok(()) => allowed.push((attempt, reasons)),
+                Err(reason) => {
+                    reasons.push(reason);
+                    recovery.failed(attempt.position, reasons);
+                }
+            }
+        }
+        if allowed.is_empty() {
+            return;
+        }
         let started = match self.started() {
             Ok(started) => started,
             Err(reason) => {
-                for (attempt, mut reasons) in attempts {
+                for (attempt, mut reasons) in allowed {
                     reasons.push(reason.clone());
                     recovery.failed(attempt.position, reasons);
                 }
                 return;
             }
         };
-        let asked = attempts.into_iter().map(async |(attempt, mut reasons)| {
-            let part = started.unwrap(&attempt, &mut reasons).await;
-            (attempt.position, part.ok_or(reasons))
-        });
-        for (position, part) in started.runtime.block_on(join_all(asked)) {
-            match part {
-                Ok(part) => recovery.succeeded(position, part),
-                Err(reasons) => recovery.failed(position, reasons),
-            }
-        }
+        threads::waiting(|| started.runtime.block_on(started.recover(recovery, allowed)));
     }
 
     /// Wraps all parts at once.
-    pub(crate) fn wrap(
-        &self,
-        tasks: Vec<(WrapTask<'_>, Vec<String>)>,
-    ) -> Vec<(KeyPosition, Result<String, Vec<String>>)> {
+    pub(crate) fn wrap(&self, tasks: Vec<(WrapTask<'_>, Vec<String>)>) -> Vec<Wrapped> {
+        // A data key is wrapped for all or for none, so nobody is asked in vain.
+        if tasks.iter().any(|(task, _)| self.policy.check(task.key).is_err()) {
+            let refused = |key: &MasterKey| self.allowed(key).err().unwrap_or_else(|| NOT_ASKED.to_owned());
+            return failed(tasks, refused);
+        }
         let started = match self.started() {
             Ok(started) => started,
-            Err(reason) => {
-                let failed = tasks.into_iter().map(|(task, mut reasons)| {
-                    reasons.push(reason.clone());
-                    (task.position, Err(reasons))
-                });
-                return failed.collect();
-            }
+            Err(reason) => return failed(tasks, |_| reason.clone()),
         };
         let asked = tasks.into_iter().map(async |(task, mut reasons)| {
             let wrapped = started.wrap(&task, &mut reasons).await;
             (task.position, wrapped.ok_or(reasons))
         });
-        started.runtime.block_on(join_all(asked))
+        threads::waiting(|| started.runtime.block_on(join_all(asked)))
+    }
+
+    fn allowed(&self, key: &MasterKey) -> Result<(), String> {
+        self.policy.check(key).map_err(|refusal| refusal.to_string())
     }
 
     fn started(&self) -> Result<&Started, String> {
@@ -106,13 +140,22 @@ impl NetworkKeys {
             .enable_all()
             .build()
             .map_err(|error| format!("cannot start the threads that speak to the network: {error}"))?;
-        let kinds = KeyKind::ALL.into_iter().filter(|_| self.own);
-        Ok(Started {
-            own: kinds.filter_map(|kind| Some((kind, registry::service(kind)?))).collect(),
-            remotes: self.remotes.iter().map(|uri| registry::remote(uri)).collect(),
-            runtime,
-        })
+        let entered = runtime.enter();
+        let own = if self.own { own_services() } else { Vec::new() };
+        let remotes = self.remotes.iter().map(|uri| registry::remote(uri)).collect();
+        drop(entered);
+        Ok(Started { own, remotes, unwrapped: Unwrapped::default(), runtime })
     }
+}
+
+/// Returns the client for AWS, with the authorities of `AWS_CA_BUNDLE`.
+pub(crate) fn aws_http() -> HttpClient {
+    registry::aws_http()
+}
+
+/// Returns who is asked for keys without a key service in between, by kind.
+pub(crate) fn own_services() -> Vec<(KeyKind, Arc<dyn KeyService>)> {
+    KeyKind::ALL.into_iter().filter_map(|kind| Some((kind, registry::service(kind)?))).collect()
 }
 
 impl Started {
@@ -122,15 +165,47 @@ impl Started {
         own.chain(&self.remotes)
     }
 
-    async fn unwrap(&self, attempt: &Attempt<'_>, reasons: &mut Vec<String>) -> Option<KeyPart> {
-        for service in self.services(attempt.key) {
-            match service.unwrap(attempt.key, attempt.wrapped).await {
-                Ok(part) => return Some(part),
+    /// Asks for all parts and ends as soon as enough are in. Whom it no longer needs it does not wait for.
+    async fn recover(&self, recovery: &mut DataKeyRecovery<'_>, attempts: Vec<(Attempt<'_>, Vec<String>)>) {
+        let mut open: Vec<KeyPosition> = attempts.iter().map(|(attempt, _)| attempt.position).collect();
+        let mut asked: FuturesUnordered<_> = attempts
+            .into_iter()
+            .map(async |(attempt, reasons)| {
+                let ask = self.unwrap(attempt.key, attempt.wrapped, reasons);
+                (attempt.position, self.unwrapped.get(attempt.key, attempt.wrapped, ask).await)
+            })
+            .collect();
+        while !open.is_empty() && !recovery.is_complete() {
+            let Some((position, part)) = asked.next().await else { return };
+            match part {
+                _ if !open.contains(&position) => {}
+                Ok(part) => {
+                    recovery.succeeded(position, part);
+                    let tried = recovery.open_attempts();
+                    open.retain(|other| tried.iter().any(|attempt| attempt.position == *other));
+                }
+                Err(reasons) => {
+                    recovery.failed(position, reasons);
+                    open.retain(|other| *other != position);
+                }
+            }
+        }
+    }
+
+    async fn unwrap(
+        &self,
+        key: &MasterKey,
+        wrapped: &str,
+        mut reasons: Vec<String>,
+    ) -> Result<KeyPart, Vec<String>> {
+        for service in self.services(key) {
+            match service.unwrap(key, wrapped).await {
+                Ok(part) => return Ok(part),
                 Err(error) => reasons.push(error.to_string()),
             }
         }
-        self.excuse(attempt.key, reasons);
-        None
+        self.excuse(key, &mut reasons);
+        Err(reasons)
     }
 
     async fn wrap(&self, task: &WrapTask<'_>, reasons: &mut Vec<String>) -> Option<String> {

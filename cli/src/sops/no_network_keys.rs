@@ -1,6 +1,6 @@
 //! What stands in for the network where this build has none.
 
-use sealops_crypto::sops::{Attempt, DataKeyRecovery, KeyKind, KeyPosition, MasterKey, WrapTask};
+use sealops_crypto::sops::{Attempt, DataKeyRecovery, KeyKind, KeyPolicy, KeyPosition, MasterKey, WrapTask};
 
 const REASON: &str = "this build of sealops asks no network for keys";
 
@@ -10,6 +10,10 @@ pub(crate) struct NetworkKeys;
 impl NetworkKeys {
     pub(crate) fn new(_: bool, _: Vec<String>) -> Self {
         Self
+    }
+
+    pub(crate) fn with_policy(self, _: KeyPolicy) -> Self {
+        self
     }
 
     pub(crate) fn covers(&self, key: &MasterKey) -> bool {

@@ -170,7 +170,7 @@ fn ignored(path: &Path) -> String {
 }
 
 /// Removes `./` and resolves `a/..`, as Go's `path.Join` does; `../` at the start stays.
-fn tidy(path: &Path) -> PathBuf {
+pub(crate) fn tidy(path: &Path) -> PathBuf {
     let mut tidied = PathBuf::new();
     for part in path.components() {
         match part {

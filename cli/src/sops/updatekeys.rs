@@ -74,9 +74,7 @@ impl Candidate {
 
 /// Shows what changes, in sops' lines. `colour` paints what comes and goes.
 pub(crate) fn describe(update: &KeyUpdate, colour: bool) -> String {
-    let paint = |code: &str, text: String| {
-        if colour { format!("\x1b[{code}m{text}\x1b[0m\n") } else { format!("{text}\n") }
-    };
+    let paint = |code, text| painted(colour, code, text);
     let (before, after) = (update.threshold_before, update.threshold_after);
     let mut text = String::new();
     if before > 0 && before == after {
@@ -89,11 +87,23 @@ pub(crate) fn describe(update: &KeyUpdate, colour: bool) -> String {
             text.push_str(&paint("31", format!("--- shamir_threshold: {before}")));
         }
     }
-    for (index, GroupDiff { common, added, removed }) in update.groups.iter().enumerate() {
+    text.push_str(&describe_groups(&update.groups, colour));
+    text
+}
+
+/// Shows what changes in each group, in sops' lines.
+pub(crate) fn describe_groups(groups: &[GroupDiff], colour: bool) -> String {
+    let mut text = String::new();
+    let paint = |code, text| painted(colour, code, text);
+    for (index, GroupDiff { common, added, removed }) in groups.iter().enumerate() {
         text.push_str(&paint("4", format!("Group {}", index + 1)));
         common.iter().for_each(|key| text.push_str(&format!("    {key}\n")));
         added.iter().for_each(|key| text.push_str(&paint("32", format!("+++ {key}"))));
         removed.iter().for_each(|key| text.push_str(&paint("31", format!("--- {key}"))));
     }
     text
+}
+
+fn painted(colour: bool, code: &str, text: String) -> String {
+    if colour { format!("\x1b[{code}m{text}\x1b[0m\n") } else { format!("{text}\n") }
 }

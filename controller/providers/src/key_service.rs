@@ -1,6 +1,19 @@
 //! Wrapping and unwrapping of data keys, by whoever holds the master key.
 
+#[cfg(feature = "key-service")]
+mod client;
+#[cfg(feature = "key-service")]
+mod message;
+#[cfg(feature = "key-service")]
+mod server;
+
+#[cfg(feature = "key-service")]
+pub use client::{KeyServiceLimits, RemoteKeyService};
+#[cfg(feature = "key-service")]
+pub use message::MAX_MESSAGE_BYTES;
 use sealops_crypto::sops::{KeyPart, MasterKey};
+#[cfg(feature = "key-service")]
+pub use server::{CALL_TIMEOUT, Consent, GRACE, Listener, MAX_CALLS, MAX_CONNECTIONS, MAX_STREAMS, serve};
 
 use crate::{BoxFuture, ProviderError};
 

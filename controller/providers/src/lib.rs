@@ -11,6 +11,8 @@
 
 #[cfg(feature = "http")]
 mod authorities;
+#[cfg(feature = "aws")]
+pub mod aws;
 mod duration;
 #[cfg(feature = "http")]
 pub mod egress;
@@ -22,7 +24,7 @@ pub mod http;
 pub mod http_extras;
 #[cfg(feature = "http")]
 mod json;
-mod key_service;
+pub mod key_service;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 #[cfg(feature = "local-keys")]

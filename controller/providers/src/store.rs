@@ -252,6 +252,11 @@ pub trait CredentialSource: Send + Sync {
         Egress::NoLinkLocal
     }
 
+    /// Returns a variable of the process that replaces a cloud's own address, unless it is empty.
+    fn address(&self, variable: &str) -> Option<String> {
+        std::env::var(variable).ok().filter(|text| !text.is_empty())
+    }
+
     /// Returns one key of a Secret.
     fn secret<'a>(&'a self, selector: &'a Selector) -> BoxFuture<'a, Result<Plaintext, ProviderErrorKind>>;
 
@@ -363,6 +368,14 @@ pub async fn connect(
         Some(Provider::Kubernetes(settings)) => crate::kubernetes::connect(settings, context).await,
         #[cfg(feature = "webhook")]
         Some(Provider::Webhook(settings)) => crate::webhook::connect(settings, context).await,
+        #[cfg(feature = "vault")]
+        Some(Provider::Vault(settings) | Provider::OpenBao(settings)) => {
+            crate::vault::connect(store, settings, context).await
+        }
+        #[cfg(feature = "aws")]
+        Some(Provider::Aws(settings)) => {
+            crate::aws::connect(settings, store.retry_settings.as_ref(), context).await
+        }
         Some(other) => fail(other.name(), ProviderErrorKind::NotBuilt),
         None => fail("unknown", ProviderErrorKind::Invalid("spec.provider is missing".to_owned())),
     }

@@ -252,6 +252,12 @@ impl SecretApi {
         let (method, name) = match change {
             Change::Create(_) => (Method::POST, None),
             Change::Replace(_) => (Method::PUT, secret.metadata.name.as_deref()),
+            Change::Delete(_) => {
+                self.delete(secret).await?;
+                let Metadata { uid, resource_version, .. } = secret.metadata.clone();
+                let resource_version = resource_version.unwrap_or_default();
+                return Ok(TargetVersion { uid: uid.unwrap_or_default(), resource_version });
+            }
         };
         let path = format!("{}?fieldManager={field_manager}", secret_path(namespace, name));
         let answer = self.send(method, &path, Some((JSON, secret.to_json())), AS_METADATA).await;

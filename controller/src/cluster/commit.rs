@@ -11,6 +11,8 @@ use crate::sealed::TargetVersion;
 pub struct Committed {
     /// The change that was made, with the version of the Secret afterwards.
     pub change: Option<(Change, TargetVersion)>,
+    /// The Secrets that were removed.
+    pub removed: Vec<SecretObject>,
 }
 
 /// Makes the changes in order, each under its precondition and only while this process leads.
@@ -23,13 +25,16 @@ pub async fn commit(
     guard: &WriteGuard,
     field_manager: &str,
 ) -> Result<Committed, CommitError> {
-    let mut last = None;
+    let mut committed = Committed { change: None, removed: Vec::new() };
     for change in outcome.changes {
         check(guard)?;
         let version = api.write(&change, field_manager).await?;
-        last = Some((change, version));
+        match change {
+            Change::Delete(secret) => committed.removed.push(secret),
+            change => committed.change = Some((change, version)),
+        }
     }
-    Ok(Committed { change: last })
+    Ok(committed)
 }
 
 /// Removes a target that was read, while this process leads: `--old-gc-behavior` only.

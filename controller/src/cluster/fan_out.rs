@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use super::driver::{Shared, Term, terms};
 use super::events::Recorder;
 use super::leader::{Leadership, WriteGuard};
 use super::lock;
-use super::metrics::{Metrics, ReconcileResult};
+use super::metrics::{ExternalKind, Metrics, ReconcileResult};
 use super::queue::{Lane, Queue};
 use super::watch::{Namespaces, Seen, metadata_of, namespaces, objects};
 use crate::external::children::{Family, Found, Wish, belongs, desired};
@@ -98,6 +98,7 @@ impl<F: Family> FanOutDriver<F> {
     }
 
     fn forget(&self, key: &ObjectKey) {
+        self.shared.metrics.external_gone(metric::<F>(), "", &key.name);
         lock(&self.seen).parents.remove(key);
         self.shared.queue.forget(key);
     }
@@ -160,8 +161,15 @@ impl<F: Family> FanOutDriver<F> {
 
     async fn work(&self, guard: &WriteGuard) {
         while let Some(item) = self.shared.queue.next().await {
-            match self.reconcile(&item.key, guard).await {
-                Ok(wait) => {
+            let started = Instant::now();
+            let result = self.reconcile(&item.key, guard).await;
+            let ready = result.as_ref().map_or(Some(false), |(_, ready)| *ready);
+            if let Some(ready) = ready {
+                let name = &item.key.name;
+                self.shared.metrics.external_condition(metric::<F>(), "", name, ready, started.elapsed());
+            }
+            match result {
+                Ok((wait, _)) => {
                     self.shared.metrics.reconcile(F::Parent::KIND, ReconcileResult::Unchanged);
                     self.shared.queue.forget(&item.key);
                     if let Some(wait) = wait {
@@ -177,12 +185,16 @@ impl<F: Family> FanOutDriver<F> {
         }
     }
 
-    /// Returns when to look again; an error is tried again.
-    async fn reconcile(&self, key: &ObjectKey, guard: &WriteGuard) -> Result<Option<Duration>, String> {
+    /// Returns when to look again, and whether all namespaces are as they shall be; an error is tried again.
+    async fn reconcile(
+        &self,
+        key: &ObjectKey,
+        guard: &WriteGuard,
+    ) -> Result<(Option<Duration>, Option<bool>), String> {
         let read = async || self.shared.api.object::<F::Parent>(key).await.map_err(|error| error.to_string());
         let Some(mut parent) = read().await? else {
             self.forget(key);
-            return Ok(None);
+            return Ok((None, None));
         };
         let spaces = {
             let watched = lock(&self.seen);
@@ -194,24 +206,25 @@ impl<F: Family> FanOutDriver<F> {
         let deleting = parent.metadata().deletion_timestamp.is_some();
         if deleting {
             self.release(&parent, &spaces, guard).await?;
-            return Ok(None);
+            return Ok((None, None));
         }
         if let Some(finalizer) = F::FINALIZER
             && !parent.metadata().finalizers.iter().any(|name| name == finalizer)
         {
             self.set_finalizer(&parent, finalizer, true, guard).await?;
-            let Some(again) = read().await? else { return Ok(None) };
+            let Some(again) = read().await? else { return Ok((None, None)) };
             parent = again;
         }
         let wish = F::wish(&parent);
         let (found, retry) = self.provide(&parent, &wish, &spaces, guard).await;
+        let ready = found.failed.is_empty();
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let (status, changed) = F::status(&parent, found, &now);
         let told = !changed || self.shared.write_status(&parent, &status, StatusWrite::Replace, guard).await;
         match (told, retry) {
             (false, _) => Err("the status is not stored".to_owned()),
             (true, Some(problem)) => Err(problem),
-            (true, None) => Ok(wish.interval),
+            (true, None) => Ok((wish.interval, Some(ready))),
         }
     }
 
@@ -383,6 +396,13 @@ impl<F: Family> FanOutDriver<F> {
             Err(refusal) if !refusal.is_not_found() => Err(words(refusal)),
             _ => Ok(()),
         }
+    }
+}
+
+fn metric<F: Family>() -> ExternalKind {
+    match F::Parent::KIND {
+        "ClusterPushSecret" => ExternalKind::ClusterPushSecret,
+        _ => ExternalKind::ClusterExternalSecret,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ use super::driver::{Shared, Term, terms};
 use super::events::Recorder;
 use super::leader::{Leadership, WriteGuard};
 use super::lock;
-use super::metrics::{Metrics, ReconcileResult};
+use super::metrics::{ExternalKind, Metrics, ReconcileResult};
 use super::queue::{Lane, Queue};
 use super::watch::{Namespaces, Seen, objects, secrets};
 use crate::external::push::{self, Due, Report};
@@ -147,6 +147,7 @@ impl PushDriver {
     }
 
     fn forget(&self, key: &ObjectKey) {
+        self.shared.metrics.external_gone(ExternalKind::PushSecret, &key.namespace, &key.name);
         lock(&self.seen).forget(key);
         self.shared.queue.forget(key);
     }
@@ -163,7 +164,17 @@ impl PushDriver {
 
     async fn work(&self, guard: &WriteGuard) {
         while let Some(item) = self.shared.queue.next().await {
+            let started = Instant::now();
             let again = self.reconcile(&item.key, guard).await;
+            let ready = match &again {
+                Again::Done { ready, .. } => *ready,
+                Again::Backoff(_) | Again::OnChange => Some(false),
+            };
+            if let Some(ready) = ready {
+                let (kind, took) = (ExternalKind::PushSecret, started.elapsed());
+                let ObjectKey { namespace, name } = &item.key;
+                self.shared.metrics.external_condition(kind, namespace, name, ready, took);
+            }
             let result = match &again {
                 Again::Done { wrote: true, .. } => ReconcileResult::Written,
                 Again::Done { .. } => ReconcileResult::Unchanged,
@@ -246,7 +257,9 @@ impl PushDriver {
                 self.tell(object, push::failed(object, &problem, None, &now), guard).await;
                 return Again::OnChange;
             }
-            Ok(Due::Later(wait)) if !changed => return Again::done(wait),
+            Ok(Due::Later(wait)) if !changed => {
+                return Again::Done { wait, wrote: false, ready: stored_ready(object) };
+            }
             Ok(_) => {}
         }
         let again = self.push(key, object, &now, guard).await;
@@ -303,7 +316,7 @@ impl PushDriver {
         if !self.tell(object, report, guard).await {
             return Again::BACKOFF;
         }
-        Again::Done { wait: push::interval(object).ok().flatten(), wrote: true }
+        Again::Done { wait: push::interval(object).ok().flatten(), wrote: true, ready: Some(true) }
     }
 
     /// The source is gone. What was written of it goes too under the deletion policy Delete.
@@ -323,7 +336,7 @@ impl PushDriver {
             return self.tell_failed(object, failed, "", Some(left), now, guard).await;
         }
         match self.tell(object, push::source_deleted(object, now), guard).await {
-            true => Again::Done { wait: None, wrote: true },
+            true => Again::Done { wait: None, wrote: true, ready: Some(false) },
             false => Again::BACKOFF,
         }
     }
@@ -363,6 +376,12 @@ impl PushDriver {
     }
 }
 
+/// Returns what the stored status says about `Ready`.
+fn stored_ready(object: &PushSecret) -> Option<bool> {
+    let conditions = &object.status.as_ref()?.conditions;
+    Some(conditions.iter().find(|condition| condition.type_ == "Ready")?.status == "True")
+}
+
 fn now_text(now: Timestamp) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
@@ -378,8 +397,8 @@ impl Term for PushDriver {
 
 /// When to look again.
 enum Again {
-    /// All is well; `None` waits for a change.
-    Done { wait: Option<Duration>, wrote: bool },
+    /// All is well; `None` waits for a change. `ready` is what the status says, where it says something.
+    Done { wait: Option<Duration>, wrote: bool, ready: Option<bool> },
     /// It failed; not before this time.
     Backoff(Duration),
     /// It failed, and only a change of the object helps.
@@ -390,7 +409,7 @@ impl Again {
     const BACKOFF: Self = Self::Backoff(Duration::ZERO);
 
     fn done(wait: Option<Duration>) -> Self {
-        Self::Done { wait, wrote: false }
+        Self::Done { wait, wrote: false, ready: None }
     }
 }
 
@@ -419,12 +438,10 @@ impl Watched {
     }
 
     fn unlink(&mut self, key: &ObjectKey) {
-        for links in [&mut self.by_source] {
-            links.retain(|_, keys| {
-                keys.remove(key);
-                !keys.is_empty()
-            });
-        }
+        self.by_source.retain(|_, keys| {
+            keys.remove(key);
+            !keys.is_empty()
+        });
         self.selecting.retain(|_, keys| {
             keys.remove(key);
             !keys.is_empty()

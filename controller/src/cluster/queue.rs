@@ -280,7 +280,7 @@ fn backoff(failures: u32, random: f64) -> Duration {
 }
 
 /// A number in `0.0..1.0` from the system; the middle if the system has none.
-fn random_fraction() -> f64 {
+pub(super) fn random_fraction() -> f64 {
     getrandom::u32().map_or(0.5, |n| f64::from(n) / (f64::from(u32::MAX) + 1.0))
 }
 

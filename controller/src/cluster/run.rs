@@ -27,7 +27,7 @@ use super::run_external::{ExternalHalf, HalfOptions, Reconcilers};
 use super::sealed::{SealedDriver, SealedOptions};
 use super::throttle::Rate;
 use super::watch::{Namespaces, Seen, secrets};
-use crate::external::StoreRules;
+use crate::external::{Options, StoreRules};
 
 /// Everything that the process is told.
 #[derive(Debug, Clone)]
@@ -131,6 +131,10 @@ pub async fn run(options: RunOptions) -> Result<(), String> {
             stores: StoreRules::default(),
             store_interval: STORE_INTERVAL,
             reconcilers: Reconcilers::default(),
+            rules: Options {
+                templates: options.sealed.open.templates,
+                allow_token_secrets: options.sealed.open.allow_token_secrets,
+            },
         };
         ExternalHalf::start(&api, &client, &metrics, &identity, &options, &leadership, &work)
     });

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::api::SecretApi;
 use super::events::Recorder;
-use super::external::ExternalDriver;
+use super::external::{ExternalDriver, ExternalOptions};
 use super::fan_out::FanOutDriver;
 use super::http::{Limits, Route, Router, metrics_routes, serve, text};
 use super::leader::{Candidate, LeaderElector, Leadership, Timing};
@@ -27,7 +27,7 @@ use super::throttle::Rate;
 use super::watch::Namespaces;
 use crate::external::children::{ExternalSecrets, PushSecrets};
 use crate::external::{
-    Connections, Generators, ObjectGenerators, Observer, StoreEnvironment, StoreRules, Stores,
+    Connections, Generators, ObjectGenerators, Observer, Options, StoreEnvironment, StoreRules, Stores,
 };
 use crate::templates::TemplateOptions;
 
@@ -117,6 +117,8 @@ pub struct HalfOptions {
     pub store_interval: Duration,
     /// Which kinds are handled.
     pub reconcilers: Reconcilers,
+    /// How ExternalSecrets become Secrets.
+    pub rules: Options,
 }
 
 /// The running half.
@@ -166,20 +168,20 @@ impl ExternalHalf {
         tokio::spawn(Arc::clone(&store).watch());
         let queue = Arc::clone(&store);
         half.add(store.lead(leadership.clone(), stop.clone()), move || {
-            queue.queue().shut_down(Drain::Discard)
+            queue.queue().shut_down(Drain::Discard);
         });
-        let external = ExternalDriver::new(
-            api.clone(),
-            metrics(),
-            recorder.clone(),
-            namespaces.clone(),
+        let external = ExternalOptions {
+            namespaces: namespaces.clone(),
             workers,
-            Arc::clone(&stores),
-        );
+            stores: Arc::clone(&stores),
+            generators: Arc::clone(&generators),
+            options: options.rules,
+        };
+        let external = ExternalDriver::new(api.clone(), metrics(), recorder.clone(), external);
         tokio::spawn(Arc::clone(&external).watch());
         let queue = Arc::clone(&external);
         half.add(external.lead(leadership.clone(), stop.clone()), move || {
-            queue.queue().shut_down(Drain::Discard)
+            queue.queue().shut_down(Drain::Discard);
         });
         if options.reconcilers.push_secrets {
             let push = PushDriver::new(
@@ -194,7 +196,7 @@ impl ExternalHalf {
             tokio::spawn(Arc::clone(&push).watch());
             let queue = Arc::clone(&push);
             half.add(push.lead(leadership.clone(), stop.clone()), move || {
-                queue.queue().shut_down(Drain::Discard)
+                queue.queue().shut_down(Drain::Discard);
             });
         }
         // Kinds for all namespaces need the right to all of them.
@@ -204,7 +206,7 @@ impl ExternalHalf {
             tokio::spawn(Arc::clone(&fan).watch());
             let queue = Arc::clone(&fan);
             half.add(fan.lead(leadership.clone(), stop.clone()), move || {
-                queue.queue().shut_down(Drain::Discard)
+                queue.queue().shut_down(Drain::Discard);
             });
         }
         if options.reconcilers.cluster_push_secrets && all {
@@ -212,7 +214,7 @@ impl ExternalHalf {
             tokio::spawn(Arc::clone(&fan).watch());
             let queue = Arc::clone(&fan);
             half.add(fan.lead(leadership.clone(), stop.clone()), move || {
-                queue.queue().shut_down(Drain::Discard)
+                queue.queue().shut_down(Drain::Discard);
             });
         }
         half
@@ -256,6 +258,10 @@ pub async fn run_external(options: ExternalRunOptions) -> Result<(), String> {
         stores: options.stores.clone(),
         store_interval: options.store_interval,
         reconcilers: options.reconcilers,
+        rules: Options {
+            templates: TemplateOptions { allow_random_functions: true },
+            allow_token_secrets: false,
+        },
     };
     let half =
         ExternalHalf::start(&api, &client, &metrics, &options.identity, &half_options, &leadership, &work);

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::fmt::Debug;
 
 use futures::stream::{BoxStream, SelectAll, StreamExt};
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::core::PartialObjectMeta;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -63,14 +64,31 @@ pub fn secrets(
     namespaces: &Namespaces,
     labels: Option<&str>,
 ) -> BoxStream<'static, Seen<Metadata>> {
+    metadata::<Secret>(client, namespaces, labels, "Secret")
+}
+
+/// Watches the metadata of ConfigMaps.
+pub fn config_maps(client: &Client, namespaces: &Namespaces) -> BoxStream<'static, Seen<Metadata>> {
+    metadata::<ConfigMap>(client, namespaces, None, "ConfigMap")
+}
+
+fn metadata<K>(
+    client: &Client,
+    namespaces: &Namespaces,
+    labels: Option<&str>,
+    kind: &'static str,
+) -> BoxStream<'static, Seen<Metadata>>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Send + Sync + 'static,
+{
     // This type makes kube ask for metadata only.
-    let apis: Vec<Api<PartialObjectMeta<Secret>>> = match namespaces {
+    let apis: Vec<Api<PartialObjectMeta<K>>> = match namespaces {
         Namespaces::All => vec![Api::all(client.clone())],
         Namespaces::Some(names) => names.iter().map(|name| Api::namespaced(client.clone(), name)).collect(),
     };
     let config = config(labels);
     let streams = apis.into_iter().map(|api| watcher(api, config.clone()).boxed()).collect();
-    merge(streams, "Secret", |object: PartialObjectMeta<Secret>| convert(&object.metadata))
+    merge(streams, kind, |object: PartialObjectMeta<K>| convert(&object.metadata))
 }
 
 /// Watches the metadata of a kind of custom resource in all namespaces.

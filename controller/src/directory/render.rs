@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use sealops_crds::external_secret::GeneratorRef;
 use sealops_crds::{CustomResource, ExternalSecret, SealedSecret};
 use sealops_crypto::sealing::{Fingerprint, SealingKeyRing};
 
 use super::load::{Directory, Manifest};
 use super::reader::DirectoryReader;
-use crate::object::{ClusterReader, ObjectKey, SecretObject};
+use crate::external::{
+    DirectStores, Generated, GeneratorProblem, Generators, Moment, StoreEnvironment, StoreRules, Surroundings,
+};
+use crate::object::{BoxFuture, ClusterReader, ObjectKey, SecretObject};
 use crate::outcome::{Change, Outcome};
 use crate::sealed::{self, OpenOptions};
 use crate::{HINT_ANNOTATION, external};
@@ -111,16 +115,44 @@ async fn fetch(
 ) -> Result<Option<SecretObject>, String> {
     let mut external: ExternalSecret = read(manifest, options)?;
     external.status = None; // what a cluster did once says nothing here
-    let decision =
-        external::reconcile(&external, reader, &external::DirectStores::default(), 0, options.open.templates)
-            .await
-            .map_err(|failure| failure.cause)?;
+    let templates = options.open.templates;
+    let allow_token_secrets = options.open.allow_token_secrets;
+    let environment = StoreEnvironment { templates, ..StoreEnvironment::default() };
+    let surroundings = Surroundings {
+        cluster: reader,
+        stores: &DirectStores::new(StoreRules::default(), environment),
+        generators: &NoGenerators,
+        options: external::Options { templates, allow_token_secrets },
+    };
+    let decision = external::reconcile(&external, &surroundings, &Moment::default())
+        .await
+        .map_err(|failure| failure.cause)?;
+    if let Some(failure) = decision.failed {
+        return Err(failure.cause);
+    }
     Ok(written(decision.outcome))
 }
 
+/// A rendered folder is the same each time, which what a generator makes is not.
+struct NoGenerators;
+
+impl Generators for NoGenerators {
+    fn generate<'a>(
+        &'a self,
+        reference: &'a GeneratorRef,
+        _: &'a str,
+        _: &'a dyn ClusterReader,
+        _: i64,
+    ) -> BoxFuture<'a, Result<Generated, GeneratorProblem>> {
+        let text = format!("{} {} would make other values at each run", reference.kind, reference.name);
+        Box::pin(async move { Err(GeneratorProblem::Use(text)) })
+    }
+}
+
 fn written(outcome: Outcome) -> Option<SecretObject> {
-    outcome.changes.into_iter().next().map(|change| match change {
-        Change::Create(secret) | Change::Replace(secret) => secret,
+    outcome.changes.into_iter().find_map(|change| match change {
+        Change::Create(secret) | Change::Replace(secret) => Some(secret),
+        Change::Delete(_) => None,
     })
 }
 

@@ -1,231 +1,290 @@
-//! Fetching, and what is done to a value afterwards: once, for every provider.
+//! Fetching, and what is done to values afterwards: once, for every provider.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sealops_crds::ExternalSecret;
 use sealops_crds::external_secret::{
-    ConversionStrategy, DecodingStrategy, NullBytePolicy, RemoteRef, SourceRef,
+    ConversionStrategy, DataFromEntry, DeletionPolicy, Find as FindEntry, GeneratorRef, MetadataPolicy,
+    RemoteRef, SourceRef, StoreKind, StoreRef,
 };
-use sealops_formats::{Plaintext, base64};
-use sealops_providers::{ProviderErrorKind, RemoteKey, RemoteValue};
-use serde_json::value::RawValue;
+use sealops_formats::Plaintext;
+use sealops_providers::{
+    Dialect, Find, PropertyRule, ProviderError, ProviderErrorKind, RemoteKey, RemoteValue,
+};
 
-use super::Failure;
-use super::store::{Freshness, Stores, find_store};
-use crate::object::ClusterReader;
+use super::generators::GeneratorProblem;
+use super::store::{Freshness, StoreHandle, StoreProblem, find_store};
+use super::{Failure, Moment, Surroundings, rewrite, values};
+use crate::outcome::Event;
+use crate::templates::TemplateOptions;
 
-/// Longest key of a Secret.
-const MAX_KEY: usize = 253;
+type Values = BTreeMap<String, Plaintext>;
+
+/// What a fetch brought.
+pub(super) struct Fetched {
+    pub(super) values: Values,
+    /// Entries that the stores do not have.
+    pub(super) events: Vec<Event>,
+}
 
 /// Fetches every `dataFrom`, then every `data`; later keys win.
 pub(super) async fn fetch(
     external: &ExternalSecret,
-    cluster: &dyn ClusterReader,
-    stores: &dyn Stores,
-    now: i64,
-) -> Result<BTreeMap<String, Plaintext>, Failure> {
-    let from = Source { external, cluster, stores, fresh: Freshness::of(external, now) };
-    let mut values = BTreeMap::new();
+    surroundings: &Surroundings<'_>,
+    moment: &Moment,
+) -> Result<Fetched, Failure> {
+    let target = external.spec.target.as_ref();
+    let policy = target.and_then(|target| target.deletion_policy.as_ref());
+    let tolerates = policy.is_some_and(|policy| *policy != DeletionPolicy::Retain);
+    let fresh = if moment.moved { Freshness::NOW } else { Freshness::of(external, moment.now) };
+    let mut fetch = Fetch { external, surroundings, fresh, now: moment.now, open: BTreeMap::new() };
+    let mut fetched = Fetched { values: Values::new(), events: Vec::new() };
     for (index, entry) in external.spec.data_from.iter().enumerate() {
-        let place = format!("spec.dataFrom[{index}].extract");
-        let fail = |cause: String| Failure::fetch(&place, &cause);
-        let Some(remote) = &entry.extract else { return Err(fail("there is nothing to extract".to_owned())) };
-        let value = from.value(remote, entry.source_ref.as_ref()).await.map_err(fail)?;
-        for (key, value) in properties(&value).map_err(fail)? {
-            let key = converted(&key, remote.conversion_strategy.as_ref());
-            let Some(key) = valid_key(key).map_err(fail)? else { continue };
-            let value = finished(value, remote).map_err(fail)?;
-            if values.insert(key.clone(), value).is_some() && index == 0 {
-                return Err(fail(format!("two keys become {key:?}")));
+        match fetch.set(entry).await {
+            Ok(values) => fetched.values.extend(values),
+            Err(failure) if failure.is_missing && tolerates => fetched.lacks(index, None),
+            Err(failure) => {
+                let place = format!("spec.dataFrom[{index}].{}", field_of(entry));
+                return Err(Failure { events: fetched.events, ..failure.at(&place) });
             }
         }
     }
     for (index, entry) in external.spec.data.iter().enumerate() {
-        let place = format!("spec.data[{index}] (key: {})", entry.remote_ref.key);
-        let fail = |cause: String| Failure::fetch(&place, &cause);
-        let value = from.value(&entry.remote_ref, entry.source_ref.as_ref()).await.map_err(fail)?;
-        values.insert(entry.secret_key.clone(), finished(value, &entry.remote_ref).map_err(fail)?);
-    }
-    Ok(values)
-}
-
-struct Source<'a> {
-    external: &'a ExternalSecret,
-    cluster: &'a dyn ClusterReader,
-    stores: &'a dyn Stores,
-    fresh: Freshness,
-}
-
-impl Source<'_> {
-    async fn value(&self, remote: &RemoteRef, source: Option<&SourceRef>) -> Result<Plaintext, String> {
-        if source.is_some_and(|source| source.generator_ref.is_some()) {
-            return Err("generators are not supported by this version of sealops yet".to_owned());
-        }
-        let named = source.and_then(|source| source.store_ref.as_ref());
-        let named = named.or(self.external.spec.secret_store_ref.as_ref()).cloned().unwrap_or_default();
-        let namespace = self.external.metadata.namespace.as_deref().unwrap_or_default();
-        let store = find_store(self.stores.rules(), &named, namespace, self.cluster).await;
-        let store = store.map_err(|problem| problem.to_string())?;
-        let handle = self.stores.open(&store, namespace, self.cluster).await.map_err(|e| e.to_string())?;
-        let version = remote.version.clone().filter(|version| !version.is_empty());
-        let key = RemoteKey { key: remote.key.clone(), version };
-        let found = handle.get(&key, remote.property.as_deref(), self.fresh).await;
-        let found = found.map_err(|error| match error.kind {
-            ProviderErrorKind::NotFound => "Secret does not exist".to_owned(),
-            _ => error.to_string(),
-        })?;
-        let RemoteValue::Bytes(value) = &found.value else {
-            return Err("this provider is not supported by this version of sealops yet".to_owned());
-        };
-        let value = value.duplicate();
-        match remote.property.as_deref().filter(|property| !property.is_empty()) {
-            Some(property) => property_of(&value, property),
-            None => Ok(value),
-        }
-    }
-}
-
-/// Returns one property: the literal key first, then a path of keys joined by dots.
-fn property_of(value: &Plaintext, property: &str) -> Result<Plaintext, String> {
-    if let Some(literal) = properties(value)?.remove(property) {
-        return Ok(literal);
-    }
-    if property.contains(['#', '*', '?', '@', '|', '\\', '{', '[', '(', '!']) {
-        return Err("this form of property is not supported by this version of sealops yet".to_owned());
-    }
-    let mut current = value.duplicate();
-    for key in property.split('.') {
-        current = properties(&current)
-            .ok()
-            .and_then(|mut properties| properties.remove(key))
-            .ok_or("Secret does not exist")?;
-    }
-    Ok(current)
-}
-
-/// Splits a JSON object: texts unquoted, null empty, everything else as it stands in the source.
-fn properties(value: &Plaintext) -> Result<BTreeMap<String, Plaintext>, String> {
-    let unreadable = |_| "unable to unmarshal secret: the value is not a JSON object".to_owned();
-    let raw: Option<BTreeMap<String, &RawValue>> =
-        serde_json::from_slice(value.expose()).map_err(unreadable)?;
-    raw.unwrap_or_default()
-        .into_iter()
-        .map(|(key, raw)| {
-            let text = raw.get();
-            let value = match text.as_bytes().first() {
-                Some(b'"') => serde_json::from_str::<Plaintext>(text).map_err(unreadable)?,
-                Some(b'n') => Plaintext::default(),
-                _ => Plaintext::from(text),
-            };
-            Ok((key, value))
-        })
-        .collect()
-}
-
-/// Replaces the characters that a key may not have.
-fn converted(key: &str, strategy: Option<&ConversionStrategy>) -> String {
-    key.chars()
-        .map(|c| {
-            if c.is_alphabetic() || c.is_numeric() || matches!(c, '-' | '.' | '_') {
-                c.to_string()
-            } else if strategy == Some(&ConversionStrategy::Unicode) {
-                format!("_U{:04x}_", u32::from(c))
-            } else {
-                "_".to_owned()
+        let key = entry.remote_ref.key.as_str();
+        match fetch.one(&entry.remote_ref, entry.source_ref.as_ref()).await {
+            Ok(value) => drop(fetched.values.insert(entry.secret_key.clone(), value)),
+            Err(failure) if failure.is_missing && tolerates => fetched.lacks(index, Some(key)),
+            Err(failure) => {
+                let place = format!("spec.data[{index}] (key: {key})");
+                return Err(Failure { events: fetched.events, ..failure.at(&place) });
             }
+        }
+    }
+    Ok(fetched)
+}
+
+fn field_of(entry: &DataFromEntry) -> &'static str {
+    match entry {
+        DataFromEntry { find: Some(_), .. } => "find",
+        DataFromEntry { extract: Some(_), .. } => "extract",
+        _ => "sourceRef.generatorRef",
+    }
+}
+
+impl Fetched {
+    /// Upstream's text says `spec.dataFrom` of entries of `spec.data` too.
+    fn lacks(&mut self, index: usize, key: Option<&str>) {
+        let key = key.map(|key| format!(" (key={key})")).unwrap_or_default();
+        let text = format!("secret does not exist at provider using spec.dataFrom[{index}]{key}");
+        self.events.push(Event::normal("MissingProviderSecret", text));
+    }
+}
+
+/// Returns every store that the object names.
+pub(super) fn stores_of(external: &ExternalSecret) -> Vec<&StoreRef> {
+    let spec = &external.spec;
+    let data = spec.data.iter().map(|entry| entry.source_ref.as_ref());
+    let from = spec.data_from.iter().map(|entry| entry.source_ref.as_ref());
+    let own = data.chain(from).filter_map(|source| source?.store_ref.as_ref());
+    let named = |reference: &&StoreRef| reference.name.as_deref().is_some_and(|name| !name.is_empty());
+    spec.secret_store_ref.iter().chain(own).filter(named).collect()
+}
+
+struct Fetch<'a> {
+    external: &'a ExternalSecret,
+    surroundings: &'a Surroundings<'a>,
+    fresh: Freshness,
+    now: i64,
+    /// Stores that this reconcile has opened, by kind and name.
+    open: BTreeMap<(bool, String), Open>,
+}
+
+/// An open store and how upstream looks into its values.
+#[derive(Clone)]
+struct Open {
+    handle: Arc<dyn StoreHandle>,
+    dialect: Dialect,
+}
+
+impl Fetch<'_> {
+    async fn set(&mut self, entry: &DataFromEntry) -> Result<Values, Failure> {
+        let source = entry.source_ref.as_ref();
+        let templates = self.surroundings.options.templates;
+        if let Some(find) = &entry.find {
+            let values = self.find(find, source).await?;
+            let values = named(values, entry, find.conversion_strategy.as_ref(), templates)?;
+            let (decoding, zero) = (find.decoding_strategy.as_ref(), find.null_byte_policy.as_ref());
+            return values::all_finished(values, decoding, zero);
+        }
+        if let Some(remote) = &entry.extract {
+            let values = self.properties(remote, source).await?;
+            let values = named(values, entry, remote.conversion_strategy.as_ref(), templates)?;
+            let (decoding, zero) = (remote.decoding_strategy.as_ref(), remote.null_byte_policy.as_ref());
+            return values::all_finished(values, decoding, zero);
+        }
+        match source.and_then(|source| source.generator_ref.as_ref()) {
+            Some(reference) => {
+                let values = self.generated(reference).await?;
+                let values = rewrite::rewritten(values, &entry.rewrite, templates)?;
+                values::with_valid_keys(values)
+            }
+            None => Err(Failure::cause("the entry names nothing: extract, find or sourceRef.generatorRef")),
+        }
+    }
+
+    async fn one(&mut self, remote: &RemoteRef, source: Option<&SourceRef>) -> Result<Plaintext, Failure> {
+        let store = self.store(source).await?;
+        let property = property(remote);
+        let value = if wants_metadata(remote, store.dialect) {
+            self.metadata(&store, remote, property).await?
+        } else {
+            let found = store.handle.get(&key_of(remote), property, self.fresh).await;
+            let found = found.map_err(|error| single_failure(error, store.dialect, &remote.key))?;
+            values::single(&found.value, property, store.dialect, &remote.key)?
+        };
+        values::finished(value, remote.decoding_strategy.as_ref(), remote.null_byte_policy.as_ref())
+    }
+
+    async fn properties(
+        &mut self,
+        remote: &RemoteRef,
+        source: Option<&SourceRef>,
+    ) -> Result<Values, Failure> {
+        let store = self.store(source).await?;
+        let property = property(remote);
+        if wants_metadata(remote, store.dialect) {
+            let metadata = self.metadata(&store, remote, property).await?;
+            return values::fields_of(&metadata, store.dialect.values);
+        }
+        let found = store.handle.get(&key_of(remote), property, self.fresh).await.map_err(failure)?;
+        values::properties(&found.value, property, store.dialect, &remote.key)
+    }
+
+    async fn find(&mut self, find: &FindEntry, source: Option<&SourceRef>) -> Result<Values, Failure> {
+        let store = self.store(source).await?;
+        let wanted = Find {
+            path: find.path.clone(),
+            name: find.name.as_ref().and_then(|name| name.regexp.clone()),
+            tags: find.tags.clone().unwrap_or_default(),
+        };
+        let found = store.handle.find(&wanted, self.fresh).await.map_err(|error| {
+            let failure = failure(error);
+            Failure { cause: format!("error getting all secrets: {}", failure.cause), ..failure }
+        })?;
+        let whole = |(key, found): (&String, &sealops_providers::RemoteSecret)| {
+            let value = values::single(&found.value, None, store.dialect, key)?;
+            Ok((key.clone(), value))
+        };
+        found.iter().map(whole).collect()
+    }
+
+    async fn metadata(
+        &self,
+        store: &Open,
+        remote: &RemoteRef,
+        property: Option<&str>,
+    ) -> Result<Plaintext, Failure> {
+        let metadata = store.handle.metadata(&key_of(remote), self.fresh).await.map_err(failure)?;
+        let metadata = RemoteValue::Bytes(metadata.duplicate());
+        let is_entry = store.dialect.property == PropertyRule::Entry;
+        values::single(&metadata, property, store.dialect, &remote.key).map_err(|failure| match property {
+            Some(property) if is_entry => Failure::cause(format!(
+                "property {property} does not exist in metadata of secret \"{}\"",
+                remote.key
+            )),
+            _ => failure,
         })
-        .collect()
-}
-
-/// Drops an empty key, refuses one that is too long.
-fn valid_key(key: String) -> Result<Option<String>, String> {
-    if key.len() > MAX_KEY {
-        return Err(format!("a key is longer than {MAX_KEY} characters"));
     }
-    Ok(Some(key).filter(|key| !key.is_empty()))
-}
 
-/// Decodes a value and judges its zero bytes.
-fn finished(value: Plaintext, remote: &RemoteRef) -> Result<Plaintext, String> {
-    let value = decoded(value, remote.decoding_strategy.as_ref())?;
-    if remote.null_byte_policy == Some(NullBytePolicy::Fail) && value.expose().contains(&0) {
-        return Err("the value holds a zero byte, which spec.nullBytePolicy forbids".to_owned());
+    async fn generated(&self, reference: &GeneratorRef) -> Result<Values, Failure> {
+        let Surroundings { cluster, generators, .. } = *self.surroundings;
+        let generated = generators.generate(reference, self.namespace(), cluster, self.now).await;
+        let generated = generated.map_err(|problem| Failure {
+            is_foreign: matches!(problem, GeneratorProblem::ForeignClass(_)),
+            ..Failure::cause(problem.to_string())
+        })?;
+        Ok(generated.values)
     }
-    Ok(value)
+
+    fn namespace(&self) -> &str {
+        self.external.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// Opens the store of an entry, once in a reconcile.
+    async fn store(&mut self, source: Option<&SourceRef>) -> Result<Open, Failure> {
+        let none = StoreRef::default();
+        let reference = reference(self.external, source).unwrap_or(&none);
+        let is_cluster = matches!(reference.kind, Some(StoreKind::ClusterSecretStore));
+        let key = (is_cluster, reference.name.clone().unwrap_or_default());
+        if let Some(open) = self.open.get(&key) {
+            return Ok(open.clone());
+        }
+        let Surroundings { cluster, stores, .. } = *self.surroundings;
+        let store = find_store(stores.rules(), reference, self.namespace(), cluster).await;
+        let store = store.map_err(|problem: StoreProblem| Failure {
+            is_foreign: problem.is_foreign(),
+            ..Failure::cause(problem.to_string())
+        })?;
+        let handle = stores.open(&store, self.namespace(), cluster).await.map_err(failure)?;
+        let dialect = handle.dialect().ok_or_else(|| Failure::cause("the store cannot be read from"))?;
+        let open = Open { handle, dialect };
+        self.open.insert(key, open.clone());
+        Ok(open)
+    }
 }
 
-/// Decodes by a strategy.
-pub(super) fn decoded(value: Plaintext, strategy: Option<&DecodingStrategy>) -> Result<Plaintext, String> {
-    let url_safe = |value: &Plaintext| {
-        let standard: Vec<u8> = value
-            .expose()
-            .iter()
-            .map(|byte| match byte {
-                b'-' => b'+',
-                b'_' => b'/',
-                b'+' | b'/' => b' ', // not part of this alphabet: makes the decoder refuse it
-                other => *other,
-            })
-            .collect();
-        base64::decode(Plaintext::from(standard).expose())
+/// Returns the store that an entry reads from: its own, or the object's. An entry of `data` that names a generator has
+/// none, as upstream.
+fn reference<'a>(external: &'a ExternalSecret, source: Option<&'a SourceRef>) -> Option<&'a StoreRef> {
+    match source {
+        Some(SourceRef { store_ref: Some(own), .. }) => Some(own),
+        Some(SourceRef { generator_ref: Some(_), .. }) => None,
+        _ => external.spec.secret_store_ref.as_ref(),
+    }
+}
+
+/// Gives the keys of a set their names.
+fn named(
+    values: Values,
+    entry: &DataFromEntry,
+    conversion: Option<&ConversionStrategy>,
+    templates: TemplateOptions,
+) -> Result<Values, Failure> {
+    let values = if entry.rewrite.is_empty() {
+        values::converted(values, conversion)?
+    } else {
+        rewrite::rewritten(values, &entry.rewrite, templates)?
     };
-    match strategy {
-        None | Some(DecodingStrategy::None) => Ok(value),
-        Some(DecodingStrategy::Base64) => base64::decode(value.expose()).map_err(|error| error.to_string()),
-        Some(DecodingStrategy::Base64Url) => url_safe(&value).map_err(|error| error.to_string()),
-        Some(DecodingStrategy::Auto) => {
-            Ok(base64::decode(value.expose()).or_else(|_| url_safe(&value)).unwrap_or(value))
-        }
-        Some(DecodingStrategy::Other(_)) => Err("the decoding strategy is not known".to_owned()),
+    values::with_valid_keys(values)
+}
+
+fn key_of(remote: &RemoteRef) -> RemoteKey {
+    let version = remote.version.clone().filter(|version| !version.is_empty());
+    RemoteKey { key: remote.key.clone(), version }
+}
+
+fn property(remote: &RemoteRef) -> Option<&str> {
+    remote.property.as_deref().filter(|property| !property.is_empty())
+}
+
+/// The fake store has no metadata; the policy changes nothing there.
+fn wants_metadata(remote: &RemoteRef, dialect: Dialect) -> bool {
+    remote.metadata_policy == Some(MetadataPolicy::Fetch) && dialect.property != PropertyRule::Path
+}
+
+fn failure(error: ProviderError) -> Failure {
+    match error.kind {
+        ProviderErrorKind::NotFound => Failure::missing(),
+        _ => Failure::cause(error.to_string()),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(value: Result<Plaintext, String>) -> Result<String, String> {
-        value.map(|value| value.expose_str().unwrap().to_owned())
+/// A single read of a Kubernetes store fails whatever the deletion policy is.
+fn single_failure(error: ProviderError, dialect: Dialect, key: &str) -> Failure {
+    let failure = failure(error);
+    if failure.is_missing && dialect.property == PropertyRule::Entry {
+        return Failure::cause(format!("secrets \"{key}\" not found"));
     }
-
-    #[test]
-    fn properties_keep_raw_json_and_unquote_text() {
-        let value: Plaintext =
-            r#"{"s":"a\"b","n":1.50,"o":{"x": [1, 2]},"z":null,"a.b":"literal","a":{"b":"path"}}"#.into();
-        for (property, expected) in [
-            ("s", "a\"b"),
-            ("n", "1.50"),
-            ("o", r#"{"x": [1, 2]}"#),
-            ("z", ""),
-            ("a.b", "literal"),
-            ("o.x", "[1, 2]"),
-        ] {
-            assert_eq!(text(property_of(&value, property)).unwrap(), expected, "{property}");
-        }
-        assert_eq!(text(property_of(&value, "missing")).unwrap_err(), "Secret does not exist");
-        let error = properties(&"hunter2".into()).unwrap_err();
-        assert!(!error.contains("hunter2") && !error.contains('h') || error.starts_with("unable"), "{error}");
-    }
-
-    #[test]
-    fn auto_decodes_what_upstream_decodes() {
-        for (value, expected) in [
-            ("aGVsbG8gd29ybGQ/Pg==", "hello world?>"),
-            ("aGVsbG8gd29ybGQ_Pj8_", "hello world?>??"),
-            ("plain text", "plain text"),
-            ("YWI", "YWI"),
-            ("dHdvIHdvcmRz\n", "two words"),
-        ] {
-            assert_eq!(text(decoded(value.into(), Some(&DecodingStrategy::Auto))).unwrap(), expected);
-        }
-        assert!(decoded("aGVsbG8gd29ybGQ_Pj8_".into(), Some(&DecodingStrategy::Base64)).is_err());
-    }
-
-    #[test]
-    fn keys_are_converted_by_strategy() {
-        assert_eq!(converted("a b/ü-1", None), "a_b_ü-1");
-        assert_eq!(converted("a b", Some(&ConversionStrategy::Unicode)), "a_U0020_b");
-        assert!(valid_key("x".repeat(254)).is_err());
-        assert_eq!(valid_key(String::new()), Ok(None));
-    }
+    failure
 }

@@ -1,7 +1,7 @@
 //! Why an ExternalSecret did not become a Secret. Condition messages are upstream's closed set; causes go to events.
 
 use crate::object::ReadError;
-use crate::outcome::{CommitError, CommitErrorKind, Retry};
+use crate::outcome::{CommitError, CommitErrorKind, Event, Retry};
 
 /// A failed reconcile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,52 +12,101 @@ pub struct Failure {
     pub cause: String,
     /// Whether trying again can help.
     pub retry: Retry,
+    /// Whether the store has no such value, which a deletion policy may make good.
+    pub is_missing: bool,
+    /// Whether a part is another controller's, so that nothing is to be said.
+    pub is_foreign: bool,
+    /// Whether the status names the target all the same.
+    pub bound: bool,
+    /// What happened before it.
+    pub events: Vec<Event>,
 }
 
 const FETCH: &str = "could not get secret data from provider";
 const UPDATE: &str = "could not update secret";
 
 impl Failure {
-    /// Returns the failure to fetch one entry, such as `spec.data[1] (key: pass)`.
-    pub(super) fn fetch(place: &str, cause: &str) -> Self {
-        let cause = format!("error processing {place}, err: {cause}");
-        Self { message: FETCH.to_owned(), cause, retry: Retry::Backoff }
+    fn new(message: &str, cause: String, retry: Retry) -> Self {
+        Self {
+            message: message.to_owned(),
+            cause,
+            retry,
+            is_missing: false,
+            is_foreign: false,
+            bound: false,
+            events: Vec::new(),
+        }
+    }
+
+    /// Returns the failure to fetch, with its cause only; [`Failure::at`] says where.
+    pub fn cause(cause: impl Into<String>) -> Self {
+        Self::new(FETCH, cause.into(), Retry::Backoff)
+    }
+
+    /// Returns the failure that a store has no such value.
+    pub fn missing() -> Self {
+        Self { is_missing: true, ..Self::cause("Secret does not exist") }
+    }
+
+    /// Says at which entry it failed, such as `spec.data[1] (key: pass)`.
+    #[must_use]
+    pub fn at(self, place: &str) -> Self {
+        Self { cause: format!("error processing {place}, err: {}", self.cause), ..self }
     }
 
     /// Returns the failure of a template; `existing` is the name of a target that is there already.
     pub(super) fn template(existing: Option<&str>, cause: &str) -> Self {
         let mutate = existing.map(|name| format!("unable to mutate secret {name}: ")).unwrap_or_default();
         let cause = format!("{mutate}could not apply template: {cause}");
-        Self { message: UPDATE.to_owned(), cause, retry: Retry::Backoff }
-    }
-
-    /// Returns the failure that a field is not supported by this version.
-    pub(super) fn unsupported(field: &str) -> Self {
-        let text = format!("{field} is not supported by this version of sealops yet");
-        Self { message: text.clone(), cause: text, retry: Retry::OnChange }
+        Self::new(UPDATE, cause, Retry::Backoff)
     }
 
     /// Returns the failure that a field makes no sense.
     pub(super) fn invalid(field: &str, problem: &str) -> Self {
         let text = format!("{field}: {problem}");
-        Self { message: text.clone(), cause: text, retry: Retry::OnChange }
+        Self::new(&text.clone(), text, Retry::OnChange)
+    }
+
+    /// Returns the failure that a target of another kind than Secret is wanted, which is not enabled.
+    pub(super) fn generic_target() -> Self {
+        let cause = "generic targets are disabled. Enable with --unsafe-allow-generic-targets flag";
+        Self::new("invalid generic target", cause.to_owned(), Retry::OnChange)
     }
 
     /// Returns the failure that the target belongs to another object.
     pub(super) fn owned(message: &str, cause: String) -> Self {
-        Self { message: message.to_owned(), cause, retry: Retry::Backoff }
+        Self::new(message, cause, Retry::OnChange)
+    }
+
+    /// Returns the failure that data of an immutable Secret would change.
+    pub(super) fn immutable(target: &str) -> Self {
+        let cause = format!("unable to update secret {target}: secret is immutable");
+        Self::new("could not update secret, target is immutable", cause, Retry::OnChange)
+    }
+
+    /// Returns the failure that a Secret shall go which may not.
+    pub(super) fn delete(target: &str, policy: &str) -> Self {
+        let cause = format!("unable to delete secret {target}: creationPolicy={policy} is not Owner");
+        Self::new("could not delete secret", cause, Retry::OnChange)
     }
 
     /// Returns the failure that an object which is needed cannot be read.
     pub(super) fn read(error: &ReadError) -> Self {
-        Self { message: UPDATE.to_owned(), cause: error.to_string(), retry: Retry::Backoff }
+        Self::new(UPDATE, error.to_string(), Retry::Backoff)
     }
 
-    /// Returns the failure that the Secret could not be written.
-    pub fn commit(error: &CommitError) -> Self {
-        let immutable = error.kind == CommitErrorKind::Immutable;
-        let message = if immutable { "could not update secret, target is immutable" } else { UPDATE };
-        let retry = if immutable { Retry::OnChange } else { Retry::Backoff };
-        Self { message: message.to_owned(), cause: error.message.clone(), retry }
+    /// Returns the failure that the Secret could not be written; `existing` is its name where it is there already.
+    pub fn commit(error: &CommitError, existing: Option<&str>) -> Self {
+        let prefix = existing.map(|name| format!("unable to update secret {name}: ")).unwrap_or_default();
+        match error.kind {
+            CommitErrorKind::Immutable => Self::immutable(existing.unwrap_or_default()),
+            _ => Self::new(UPDATE, format!("{prefix}{}", error.message), Retry::Backoff),
+        }
+    }
+
+    /// Returns the failure that a Secret could not be removed: the target, or a former one.
+    pub fn remove(error: &CommitError, is_target: bool) -> Self {
+        let message = if is_target { "could not delete secret" } else { "could not delete orphaned secrets" };
+        Self::new(message, error.message.clone(), Retry::Backoff)
     }
 }

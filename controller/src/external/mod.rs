@@ -1,7 +1,14 @@
-//! ExternalSecret → Secret, as External Secrets Operator 2.9 does it: the first slice.
+//! ExternalSecret → Secret, as External Secrets Operator 2.9 does it.
 //!
-//! Here today: the stores of the fake provider, `data` and `dataFrom.extract`, templates, creation policy Owner, deletion
-//! policy Retain, refresh by interval. Everything else is refused with a condition that names the field.
+//! ```text
+//!   due? ──no, and the target is right──► NotDue
+//!    │ yes
+//!   data::fetch ──► store (resolve, open) or generator ──► values, rewrite ──► one map
+//!    │
+//!   nothing at all ──► deletion policy: Retained, Deleted
+//!    │
+//!   template::render or Content::copied ──► target::decide ──► Change ──► (committer) ──► report
+//! ```
 
 #[cfg(feature = "cluster")]
 mod batches;
@@ -11,22 +18,27 @@ pub mod children;
 #[cfg(feature = "cluster")]
 mod connections;
 mod credentials;
+mod cron;
 mod data;
 mod direct;
 mod failure;
 mod generators;
+mod gjson;
 mod hash;
+mod json;
 pub mod push;
 #[cfg(feature = "cluster")]
 mod reads;
 mod refresh;
 mod report;
+mod rewrite;
 mod selector;
 mod store;
 #[cfg(feature = "cluster")]
 mod store_status;
 mod target;
 mod template;
+mod values;
 
 #[cfg(feature = "cluster")]
 pub use breaker::Open;
@@ -38,20 +50,20 @@ pub use failure::Failure;
 pub use generators::{Generated, GeneratorProblem, Generators, ObjectGenerators};
 pub use hash::{data_hash, object_version, owner_hash, version_of};
 pub use refresh::{Due, due, go_duration};
-pub use report::{Report, report};
+pub use report::{Done, Report, Settled, report};
 pub use selector::matches as labels_match;
 pub use store::{
     Freshness, StoreHandle, StoreKey, StoreObject, StoreProblem, StoreRules, Stores, find_store, is_ours,
 };
 #[cfg(feature = "cluster")]
 pub use store_status::{CIRCUIT_OPEN, Verdict, check_interval};
-pub use target::{DATA_HASH, FINALIZER, MANAGED, field_manager};
+pub use target::{CREATED_BY, DATA_HASH, FINALIZER, MANAGED, field_manager};
 
 use sealops_crds::ExternalSecret;
-use sealops_crds::external_secret::CreationPolicy;
+use sealops_crds::external_secret::{CreationPolicy, DeletionPolicy};
 
-use crate::object::{ClusterReader, ObjectKey};
-use crate::outcome::Outcome;
+use crate::object::{ClusterReader, ObjectKey, ObjectReader, SecretObject};
+use crate::outcome::{Change, Event, Outcome};
 use crate::templates::TemplateOptions;
 use target::Content;
 
@@ -66,27 +78,61 @@ pub fn target_name(external: &ExternalSecret) -> &str {
     named.or(external.metadata.name.as_deref()).unwrap_or_default()
 }
 
+/// How objects are reconciled.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// What templates may use.
+    pub templates: TemplateOptions,
+    /// Whether Secrets may have types that are credentials of the cluster.
+    pub allow_token_secrets: bool,
+}
+
+/// What a reconcile reads beside its object.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// Namespaces and their objects.
+    pub cluster: &'a dyn ClusterReader,
+    /// What opens stores.
+    pub stores: &'a dyn Stores,
+    /// Generators.
+    pub generators: &'a dyn Generators,
+    /// The rules.
+    pub options: Options,
+}
+
+/// What made somebody look at an object.
+#[derive(Debug, Clone, Default)]
+pub struct Moment {
+    /// Seconds since 1970.
+    pub now: i64,
+    /// Whether something that the object reads has changed.
+    pub moved: bool,
+    /// Secrets that carry the object's mark and are not its target.
+    pub orphans: Vec<String>,
+}
+
 /// A decision, and how it came about.
 #[derive(Debug)]
 pub struct Decision {
     /// What to write.
     pub outcome: Outcome,
-    /// What the provider answered.
-    pub fetched: Fetched,
+    /// What is true once it is written.
+    pub settled: Settled,
+    /// What is wrong although it is written.
+    pub failed: Option<Failure>,
+    /// What happened on the way.
+    pub events: Vec<Event>,
+    /// Whether the status names the target from now on.
+    pub binds: bool,
 }
 
-/// What was asked of the provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fetched {
-    /// Nothing: it is not due.
-    NotDue,
-    /// It had nothing at all; the Secret is left as it is.
-    Empty,
-    /// Values.
-    Values,
+impl Decision {
+    fn nothing(settled: Settled, events: Vec<Event>) -> Self {
+        Self { outcome: Outcome::nothing(), settled, failed: None, events, binds: false }
+    }
 }
 
-/// Fetches if it is due, renders, and decides what to write. `now` is in seconds since 1970.
+/// Fetches if it is due, renders, and decides what to write.
 ///
 /// Rendering may take seconds of processor time ([`crate::templates::MAX_TIME`]); see [`renders`].
 ///
@@ -94,60 +140,173 @@ pub enum Fetched {
 /// Returns why the Secret cannot be written.
 pub async fn reconcile(
     external: &ExternalSecret,
-    reader: &dyn ClusterReader,
-    stores: &dyn Stores,
-    now: i64,
-    templates: TemplateOptions,
+    surroundings: &Surroundings<'_>,
+    moment: &Moment,
 ) -> Result<Decision, Failure> {
     let key = ObjectKey::of(&external.metadata);
-    supported(external)?;
-    let objects = reader.in_namespace(&key.namespace);
+    let objects = surroundings.cluster.in_namespace(&key.namespace);
+    if external.spec.target.as_ref().is_some_and(|target| target.manifest.is_some()) {
+        return Err(Failure::generic_target());
+    }
     let existing = objects.secret(target_name(external)).await.map_err(|error| Failure::read(&error))?;
-    let due = due(external, now)?;
-    if due != Due::Now && existing.as_ref().is_some_and(target::is_valid) {
-        let outcome = Outcome { again: due.wait(), ..Outcome::nothing() };
-        return Ok(Decision { outcome, fetched: Fetched::NotDue });
+    let due = due(external, moment.now, moment.moved)?;
+    if due != Due::Now && moment.orphans.is_empty() && is_right(external, existing.as_ref()) {
+        let mut decision = Decision::nothing(Settled::NotDue, Vec::new());
+        decision.outcome.again = due.wait();
+        return Ok(decision);
     }
-    let values = data::fetch(external, reader, stores, now).await?;
-    let again = refresh::interval(external)?;
-    if values.is_empty() {
-        return Ok(Decision { outcome: Outcome { again, ..Outcome::nothing() }, fetched: Fetched::Empty });
+    if is_foreign(external, surroundings).await {
+        return Ok(Decision::nothing(Settled::Ignored, Vec::new()));
     }
-    let content = if target::is_frozen(external, existing.as_ref()) && renders(external) {
-        Content::unchanged(existing.as_ref())
-    } else {
-        match template::gather(external, objects.as_ref()).await? {
-            Some(gathered) => template::render(external, gathered, values, templates, existing.is_some())?,
-            None => Content::copied(external, values),
+    let mut decision = refresh(external, surroundings, objects.as_ref(), existing, moment).await?;
+    decision.outcome.again = refresh::interval(external)?;
+    Ok(decision)
+}
+
+/// Returns whether the object is left alone: it uses a store of another class, or a cluster store where those are off.
+/// Any other problem with a store is a failure later.
+async fn is_foreign(external: &ExternalSecret, surroundings: &Surroundings<'_>) -> bool {
+    let namespace = external.metadata.namespace.as_deref().unwrap_or_default();
+    let rules = surroundings.stores.rules();
+    for reference in data::stores_of(external) {
+        let store = find_store(rules, reference, namespace, surroundings.cluster).await;
+        if store.is_err_and(|problem| problem.is_foreign()) {
+            return true;
         }
+    }
+    false
+}
+
+/// Returns whether the target is as the last refresh left it. Orphans are left to themselves until the next one.
+fn is_right(external: &ExternalSecret, existing: Option<&SecretObject>) -> bool {
+    let ready = external.status.as_ref().and_then(|status| {
+        status.conditions.iter().find(|condition| condition.type_ == "Ready" && condition.status == "True")
+    });
+    let was_left_out = ready.is_some_and(|ready| {
+        let reason = ready.reason.as_deref().unwrap_or_default();
+        matches!(reason, "SecretMissing" | "SecretDeleted")
+            || ready.message.as_deref() == Some(report::RETAINED)
+    });
+    match (target::creation_policy(external), existing) {
+        (CreationPolicy::Orphan | CreationPolicy::None, _) => true,
+        (_, None) => was_left_out,
+        (_, Some(secret)) => target::is_valid(secret),
+    }
+}
+
+async fn refresh(
+    external: &ExternalSecret,
+    surroundings: &Surroundings<'_>,
+    objects: &dyn ObjectReader,
+    existing: Option<SecretObject>,
+    moment: &Moment,
+) -> Result<Decision, Failure> {
+    let fetched = match data::fetch(external, surroundings, moment).await {
+        Err(failure) if failure.is_foreign => return Ok(Decision::nothing(Settled::Ignored, Vec::new())),
+        fetched => fetched?,
     };
-    let changes = target::decide(external, content, existing)?.into_iter().collect();
-    Ok(Decision { outcome: Outcome { changes, again, kept: None }, fetched: Fetched::Values })
+    let events = fetched.events;
+    let deletion = external.spec.target.as_ref().and_then(|target| target.deletion_policy.as_ref());
+    if fetched.values.is_empty() && deletion != Some(&DeletionPolicy::Merge) {
+        let result = left_with_nothing(external, existing, deletion == Some(&DeletionPolicy::Delete));
+        return match result {
+            Ok(decision) => Ok(Decision { events, ..decision }),
+            Err(failure) => Err(Failure { events, ..failure }),
+        };
+    }
+    match target::creation_policy(external) {
+        CreationPolicy::None => return Ok(Decision::nothing(Settled::Synced, events)),
+        CreationPolicy::Merge if existing.is_none() => {
+            return Ok(Decision::nothing(Settled::Missing, events));
+        }
+        _ => {}
+    }
+    let exists = existing.is_some();
+    let decided = write(external, surroundings, objects, existing, fetched.values).await;
+    let (change, failed) =
+        decided.map_err(|failure| Failure { events: events.clone(), bound: exists, ..failure })?;
+    let mut changes: Vec<Change> = change.into_iter().collect();
+    for name in moment.orphans.iter().filter(|_| failed.is_none()) {
+        let orphan = objects.secret(name).await.map_err(|error| Failure::read(&error))?;
+        changes.extend(orphan.filter(|orphan| is_orphan(external, orphan)).map(Change::Delete));
+    }
+    let outcome = Outcome { changes, again: None, kept: None };
+    Ok(Decision { outcome, settled: Settled::Synced, failed, events, binds: true })
+}
+
+/// A former target: it carries our mark, and we own it.
+fn is_orphan(external: &ExternalSecret, secret: &SecretObject) -> bool {
+    let own = ObjectKey::of(&external.metadata);
+    let marked = secret.metadata.labels().get(CREATED_BY) == Some(&owner_hash(&own.namespace, &own.name));
+    let is_target = secret.metadata.name.as_deref() == Some(target_name(external));
+    marked && !is_target && target::controls(external, secret)
+}
+
+/// The stores have nothing at all: the target stays, or goes where that is asked for.
+fn left_with_nothing(
+    external: &ExternalSecret,
+    existing: Option<SecretObject>,
+    delete: bool,
+) -> Result<Decision, Failure> {
+    if !delete {
+        return Ok(Decision::nothing(Settled::Retained, Vec::new()));
+    }
+    let policy = target::creation_policy(external);
+    if policy != CreationPolicy::Owner {
+        return Err(Failure::delete(target_name(external), policy.as_str()));
+    }
+    let mut decision = Decision::nothing(Settled::Deleted, Vec::new());
+    decision.outcome.changes.extend(existing.map(Change::Delete));
+    Ok(decision)
+}
+
+async fn write(
+    external: &ExternalSecret,
+    surroundings: &Surroundings<'_>,
+    objects: &dyn ObjectReader,
+    existing: Option<SecretObject>,
+    values: std::collections::BTreeMap<String, sealops_formats::Plaintext>,
+) -> Result<(Option<Change>, Option<Failure>), Failure> {
+    let options = surroundings.options;
+    let content = if target::is_frozen(external, existing.as_ref()) {
+        None
+    } else {
+        Some(match template::gather(external, objects).await? {
+            Some(gathered) => {
+                template::render(external, gathered, values, options.templates, existing.is_some())?
+            }
+            None => Content::copied(external, values),
+        })
+    };
+    let decided = target::decide(external, content, existing)?;
+    if let (Some(Change::Create(secret)), _) = &decided
+        && !options.allow_token_secrets
+    {
+        template::refuse_tokens(secret)?;
+    }
+    Ok(decided)
+}
+
+/// Decides what becomes of the target of an object that is being deleted: it goes where the deletion policy says so and
+/// it is this object's.
+///
+/// # Errors
+/// Returns that the target cannot be read.
+pub async fn deleted(external: &ExternalSecret, cluster: &dyn ClusterReader) -> Result<Outcome, Failure> {
+    let target = external.spec.target.as_ref();
+    if target.and_then(|target| target.deletion_policy.as_ref()) != Some(&DeletionPolicy::Delete) {
+        return Ok(Outcome::nothing());
+    }
+    let namespace = external.metadata.namespace.as_deref().unwrap_or_default();
+    let secret = cluster.in_namespace(namespace).secret(target_name(external)).await;
+    let secret = secret.map_err(|error| Failure::read(&error))?;
+    let own = secret.filter(|secret| target::controls(external, secret));
+    Ok(own.map_or_else(Outcome::nothing, |secret| Outcome::one(Change::Delete(secret))))
 }
 
 /// Returns whether an object has templates to render.
 pub fn renders(external: &ExternalSecret) -> bool {
     let template = external.spec.target.as_ref().and_then(|target| target.template.as_ref());
     template.is_some_and(|template| !template.is_null())
-}
-
-/// Refuses what this version does not do, by field.
-fn supported(external: &ExternalSecret) -> Result<(), Failure> {
-    let spec = &external.spec;
-    let target = spec.target.clone().unwrap_or_default();
-    let owner = target.creation_policy.as_ref().is_none_or(|policy| *policy == CreationPolicy::Owner);
-    let retain = target.deletion_policy.as_ref().is_none_or(|policy| policy.as_str() == "Retain");
-    for (is_used, field) in [
-        (!owner, "spec.target.creationPolicy other than Owner"),
-        (!retain, "spec.target.deletionPolicy other than Retain"),
-        (target.manifest.is_some(), "spec.target.manifest"),
-        (spec.sync_windows.is_some(), "spec.syncWindows"),
-        (spec.data_from.iter().any(|entry| entry.find.is_some()), "spec.dataFrom[].find"),
-        (spec.data_from.iter().any(|entry| !entry.rewrite.is_empty()), "spec.dataFrom[].rewrite"),
-    ] {
-        if is_used {
-            return Err(Failure::unsupported(field));
-        }
-    }
-    Ok(())
+        || external.spec.data_from.iter().any(|entry| !entry.rewrite.is_empty())
 }

@@ -3,62 +3,119 @@
 use sealops_crds::external_secret::{Binding, ExternalSecretStatus};
 use sealops_crds::{Condition, ExternalSecret};
 
-use super::{Failure, Fetched, object_version, target_name};
+use super::{Failure, object_version, target_name};
 use crate::outcome::{Change, Event};
+
+/// How a reconcile ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Another controller's object: nothing is said about it.
+    Ignored,
+    /// Nothing was due.
+    NotDue,
+    /// The target is as it should be.
+    Synced,
+    /// The store had nothing at all; the target is left as it is.
+    Retained,
+    /// The store had nothing at all; the target was removed.
+    Deleted,
+    /// There is no target to merge into.
+    Missing,
+}
+
+pub(super) const RETAINED: &str = "secret retained due to DeletionPolicy=Retain";
+
+impl Settled {
+    /// Reason and message of the condition.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Retained => ("SecretSynced", RETAINED),
+            Self::Deleted => ("SecretDeleted", "secret deleted due to DeletionPolicy=Delete"),
+            Self::Missing => ("SecretMissing", "secret will not be created due to CreationPolicy=Merge"),
+            Self::Ignored | Self::NotDue | Self::Synced => ("SecretSynced", "secret synced"),
+        }
+    }
+}
+
+/// What came of the changes.
+#[derive(Debug, Default)]
+pub struct Done<'a> {
+    /// The Secret that was written.
+    pub written: Option<&'a Change>,
+    /// Whether the target was removed.
+    pub removed: bool,
+    /// Former targets that were removed.
+    pub orphans_removed: bool,
+    /// Whether the status names the target.
+    pub bound: bool,
+}
 
 /// What to tell others about a reconcile.
 #[derive(Debug, PartialEq)]
 pub struct Report {
     /// The new status, or `None` where the stored one is true already.
     pub status: Option<ExternalSecretStatus>,
-    /// The event, or `None` where nothing happened.
-    pub event: Option<Event>,
+    /// The events; those of a failure come each time, so who sends them has to know what was said.
+    pub events: Vec<Event>,
 }
 
-/// Compares the result (what was fetched, and the change that was made) with the stored status. `now` is RFC 3339.
+/// Compares the result with the stored status. `events` are what happened on the way; `now` is RFC 3339.
 pub fn report(
     external: &ExternalSecret,
-    result: Result<(Fetched, Option<&Change>), &Failure>,
+    result: Result<Settled, &Failure>,
+    done: &Done<'_>,
+    events: &[Event],
     now: &str,
 ) -> Report {
-    let stored = external.status.clone().unwrap_or_default();
-    let (condition, event) = match result {
-        Ok((Fetched::NotDue, _)) => return Report { status: None, event: None },
-        Ok((fetched, change)) => {
-            let message = match fetched {
-                Fetched::Empty => "secret retained due to DeletionPolicy=Retain",
-                _ => "secret synced",
-            };
-            let event = change.map(|change| match change {
-                Change::Create(_) => Event::normal("Created", "secret created"),
-                Change::Replace(_) => Event::normal("Updated", "secret updated"),
-            });
-            (("True", "SecretSynced", message.to_owned()), event)
-        }
-        Err(failure) => {
-            let event = Event::warning("UpdateFailed", failure.cause.clone());
-            (("False", "SecretSyncedError", failure.message.clone()), Some(event))
-        }
-    };
-    let mut status =
-        ExternalSecretStatus { conditions: with_ready(&stored.conditions, condition, now), ..stored.clone() };
-    if result.is_ok() {
-        status.refresh_time = Some(now.to_owned());
-        status.synced_resource_version = Some(object_version(external));
+    if matches!(result, Ok(Settled::Ignored | Settled::NotDue)) {
+        return Report { status: None, events: Vec::new() };
     }
-    if matches!(result, Ok((Fetched::Values, _))) {
-        status.binding = Some(Binding { name: target_name(external).to_owned() });
+    let stored = external.status.clone().unwrap_or_default();
+    let mut status = stored.clone();
+    let condition = match result {
+        Ok(settled) => {
+            status.refresh_time = Some(now.to_owned());
+            status.synced_resource_version = Some(object_version(external));
+            let (reason, message) = settled.words();
+            ("True", reason, message)
+        }
+        Err(failure) => ("False", "SecretSyncedError", failure.message.as_str()),
+    };
+    status.conditions = with_ready(&stored.conditions, condition, now);
+    let bound = done.bound.then(|| target_name(external).to_owned());
+    let bound = bound.map(|name| Binding { name }).or(stored.binding.clone());
+    status.binding = Some(bound.unwrap_or_default());
+    let is_news = result.is_err()
+        || status.conditions != stored.conditions
+        || status.synced_resource_version != stored.synced_resource_version
+        || done.written.is_some();
+    let mut told: Vec<Event> = if is_news { events.to_vec() } else { Vec::new() };
+    match result {
+        Ok(_) => told.extend(done.events()),
+        Err(failure) => told.push(Event::warning("UpdateFailed", failure.cause.clone())),
     }
     let changed = status != stored;
-    Report {
-        status: Some(status).filter(|_| changed),
-        event: event.filter(|event| changed || !event.warning),
+    Report { status: Some(status).filter(|_| changed), events: told }
+}
+
+impl Done<'_> {
+    fn events(&self) -> impl Iterator<Item = Event> + use<> {
+        let written = self.written.and_then(|change| match change {
+            Change::Create(_) => Some(Event::normal("Created", "secret created")),
+            Change::Replace(_) => Some(Event::normal("Updated", "secret updated")),
+            Change::Delete(_) => None,
+        });
+        let removed =
+            self.removed.then(|| Event::normal("Deleted", "secret deleted due to DeletionPolicy=Delete"));
+        let orphans =
+            self.orphans_removed.then(|| Event::normal("Deleted", "secret deleted because it was orphaned"));
+        written.into_iter().chain(removed).chain(orphans)
     }
 }
 
 fn with_ready(
     stored: &[Condition],
-    (word, reason, message): (&str, &str, String),
+    (word, reason, message): (&str, &str, &str),
     now: &str,
 ) -> Vec<Condition> {
     let before = stored.iter().find(|condition| condition.type_ == "Ready");
@@ -68,7 +125,7 @@ fn with_ready(
         type_: "Ready".to_owned(),
         status: word.to_owned(),
         reason: Some(reason.to_owned()),
-        message: Some(message),
+        message: Some(message.to_owned()),
         last_transition_time: Some(since.unwrap_or_else(|| now.to_owned())),
     };
     let others = stored.iter().filter(|condition| condition.type_ != "Ready").cloned();

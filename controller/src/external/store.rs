@@ -276,7 +276,7 @@ impl Freshness {
         }
         let interval = interval(external).ok().flatten();
         let share = interval.map_or(FIRST_MAX_AGE, |interval| interval.mul_f64(SHARE));
-        let is_first = synced.is_none() || matches!(due(external, now), Ok(Due::OnChange));
+        let is_first = synced.is_none() || matches!(due(external, now, false), Ok(Due::OnChange));
         Self { max_age: if is_first { share.min(FIRST_MAX_AGE) } else { share } }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sealops_crds::external_secret::CreationPolicy;
 use sealops_crds::{ExternalSecret, Metadata, OwnerReference};
 use sealops_formats::Plaintext;
 use serde_json::Value;
@@ -14,7 +15,7 @@ use crate::outcome::Change;
 /// Label on every target.
 pub const MANAGED: &str = "reconcile.external-secrets.io/managed";
 /// Label with the hash of the owner.
-const CREATED_BY: &str = "reconcile.external-secrets.io/created-by";
+pub const CREATED_BY: &str = "reconcile.external-secrets.io/created-by";
 /// Annotation with the hash of the data.
 pub const DATA_HASH: &str = "reconcile.external-secrets.io/data-hash";
 /// Finalizer on every ExternalSecret.
@@ -61,27 +62,21 @@ impl Content {
             ..Self::default()
         }
     }
-
-    /// Returns the content of a Secret that is there.
-    pub(super) fn unchanged(existing: Option<&SecretObject>) -> Self {
-        let Some(existing) = existing.map(SecretObject::duplicate) else { return Self::default() };
-        Self {
-            type_: existing.type_,
-            data: existing.data,
-            labels: existing.metadata.labels().clone(),
-            annotations: existing.metadata.annotations().clone(),
-            finalizers: existing.metadata.finalizers,
-        }
-    }
 }
 
-/// Returns whether the data may not change any more.
+/// Returns what happens to a target by default.
+pub(super) fn creation_policy(external: &ExternalSecret) -> CreationPolicy {
+    let target = external.spec.target.as_ref();
+    target.and_then(|target| target.creation_policy.clone()).unwrap_or(CreationPolicy::Owner)
+}
+
+/// Returns whether the content of a target may not change any more.
 pub(super) fn is_frozen(external: &ExternalSecret, existing: Option<&SecretObject>) -> bool {
-    immutable(external).is_some() && existing.is_some_and(|secret| secret.immutable == Some(true))
+    existing.is_some() && immutable(external)
 }
 
-fn immutable(external: &ExternalSecret) -> Option<bool> {
-    external.spec.target.as_ref().and_then(|target| target.immutable).filter(|is_set| *is_set)
+fn immutable(external: &ExternalSecret) -> bool {
+    external.spec.target.as_ref().and_then(|target| target.immutable).unwrap_or(false)
 }
 
 /// Returns whether the target is as it was written: marked, and its data is what the hash says.
@@ -90,55 +85,58 @@ pub(super) fn is_valid(secret: &SecretObject) -> bool {
     marked && secret.metadata.annotations().get(DATA_HASH) == Some(&data_hash(&secret.data))
 }
 
-/// Compares the wanted Secret with the existing one.
+/// Returns whether the object is the controlling owner of a Secret.
+pub(super) fn controls(external: &ExternalSecret, secret: &SecretObject) -> bool {
+    let uid = external.metadata.uid.as_deref();
+    uid.is_some() && controller_of(&secret.metadata).map(|owner| owner.uid.as_str()) == uid
+}
+
+/// Compares the wanted Secret with the existing one. `content` is `None` where the target is frozen. The failure is what
+/// is to be said once the change is made: data that may not change, beside marks that may.
 pub(super) fn decide(
     external: &ExternalSecret,
-    content: Content,
+    content: Option<Content>,
     existing: Option<SecretObject>,
-) -> Result<Option<Change>, Failure> {
+) -> Result<(Option<Change>, Option<Failure>), Failure> {
     let own = ObjectKey::of(&external.metadata);
     let name = target_name(external);
-    let frozen = is_frozen(external, existing.as_ref());
     let mut next = match &existing {
-        Some(existing) => {
-            check_owner(external, existing)?;
-            existing.duplicate()
-        }
+        Some(existing) => existing.duplicate(),
         None => SecretObject {
             metadata: Metadata::named(own.namespace.as_str(), name),
             type_: Some("Opaque".to_owned()),
             ..SecretObject::default()
         },
     };
-    let Content { type_, data, labels, annotations, finalizers } = content;
-    if !frozen {
-        next.data = data;
+    own_or_disown(external, &mut next, existing.is_some())?;
+    if immutable(external) {
+        next.immutable = Some(true);
     }
-    next.type_ = type_.or(next.type_);
-    next.immutable = immutable(external).or(next.immutable);
-    for finalizer in finalizers {
-        if !next.metadata.finalizers.contains(&finalizer) {
-            next.metadata.finalizers.push(finalizer);
-        }
+    if let Some(content) = content {
+        fill(external, &own, content, &mut next);
     }
-    mark(external, &own, &mut next, [labels, annotations]);
-    match existing {
-        None => Ok(Some(Change::Create(next))),
-        Some(existing) if next.same_content(&existing) => Ok(None),
-        Some(_) => Ok(Some(Change::Replace(next))),
+    mark(external, &own, &mut next);
+    let Some(existing) = existing else { return Ok((Some(Change::Create(next)), None)) };
+    if next.same_content(&existing) {
+        return Ok((None, None));
     }
+    if existing.immutable != Some(true) {
+        return Ok((Some(Change::Replace(next)), None));
+    }
+    // Only the metadata of this one can be written.
+    let mut marked = existing.duplicate();
+    marked.metadata = next.metadata.clone();
+    let failure = (!next.same_content(&marked)).then(|| Failure::immutable(name));
+    let change = (!marked.same_content(&existing)).then(|| Change::Replace(marked));
+    Ok((change, failure))
 }
 
-/// Sets labels and annotations, removes those that are ours and not wanted any more, and sets the marks.
-fn mark(
-    external: &ExternalSecret,
-    own: &ObjectKey,
-    secret: &mut SecretObject,
-    [labels, annotations]: [BTreeMap<String, String>; 2],
-) {
+/// Sets entries and metadata; what is ours and not wanted any more goes.
+fn fill(external: &ExternalSecret, own: &ObjectKey, content: Content, secret: &mut SecretObject) {
+    let Content { type_, data, labels, annotations, finalizers } = content;
     let manager = field_manager(&own.name);
     for (field, wanted) in [("f:labels", labels), ("f:annotations", annotations)] {
-        let ours = owned_keys(&secret.metadata, &manager, field);
+        let ours = owned_keys(&secret.metadata, &manager, &["f:metadata", field]);
         let map = if field == "f:labels" {
             secret.metadata.labels_mut()
         } else {
@@ -147,51 +145,90 @@ fn mark(
         map.retain(|key, _| !ours.contains(key));
         map.extend(wanted);
     }
+    match creation_policy(external) {
+        CreationPolicy::Merge | CreationPolicy::CreateOrMerge => {
+            let ours = owned_keys(&secret.metadata, &manager, &["f:data"]);
+            secret.data.retain(|key, _| !ours.contains(key));
+            secret.data.extend(data);
+        }
+        _ => secret.data = data,
+    }
+    secret.type_ = type_.or(secret.type_.take());
+    for finalizer in finalizers {
+        if !secret.metadata.finalizers.contains(&finalizer) {
+            secret.metadata.finalizers.push(finalizer);
+        }
+    }
+}
+
+/// Sets the marks of upstream.
+fn mark(external: &ExternalSecret, own: &ObjectKey, secret: &mut SecretObject) {
     let hash = data_hash(&secret.data);
     let metadata = &mut secret.metadata;
     metadata.labels_mut().insert(MANAGED.to_owned(), "true".to_owned());
-    metadata.labels_mut().insert(CREATED_BY.to_owned(), owner_hash(&own.namespace, &own.name));
-    metadata.annotations_mut().insert(DATA_HASH.to_owned(), hash);
-    if let (None, Some(uid)) = (controller_of(metadata), external.metadata.uid.clone()) {
-        metadata.owner_references.push(OwnerReference {
-            api_version: ExternalSecret::API_VERSION.to_owned(),
-            kind: ExternalSecret::KIND.to_owned(),
-            name: own.name.clone(),
-            uid,
-            controller: Some(true),
-            block_owner_deletion: Some(true),
-        });
+    if creation_policy(external) == CreationPolicy::Owner {
+        metadata.labels_mut().insert(CREATED_BY.to_owned(), owner_hash(&own.namespace, &own.name));
+    } else {
+        metadata.labels_mut().remove(CREATED_BY);
     }
+    metadata.annotations_mut().insert(DATA_HASH.to_owned(), hash);
 }
 
-fn check_owner(external: &ExternalSecret, existing: &SecretObject) -> Result<(), Failure> {
-    let Some(owner) = controller_of(&existing.metadata) else { return Ok(()) };
-    if external.metadata.uid.as_deref() == Some(owner.uid.as_str()) {
-        return Ok(());
-    }
+/// Makes the object the controlling owner, or not any more, by its creation policy.
+fn own_or_disown(external: &ExternalSecret, secret: &mut SecretObject, exists: bool) -> Result<(), Failure> {
     let target = target_name(external);
-    let is_other_external =
-        owner.kind == ExternalSecret::KIND && owner.api_version.starts_with(ExternalSecret::GROUP);
-    if is_other_external && Some(owner.name.as_str()) != external.metadata.name.as_deref() {
-        let cause = format!(
-            "unable to mutate secret {target}: secret is owned by another ExternalSecret: {}",
-            owner.name
-        );
+    let mutate = if exists { format!("unable to mutate secret {target}: ") } else { String::new() };
+    let own_name = external.metadata.name.as_deref().unwrap_or_default();
+    let is_external = |owner: &OwnerReference| {
+        owner.kind == ExternalSecret::KIND
+            && owner.api_version.split('/').next() == Some(ExternalSecret::GROUP)
+    };
+    let is_own = |owner: &OwnerReference| is_external(owner) && owner.name == own_name;
+    let owner = controller_of(&secret.metadata).cloned();
+    if let Some(owner) = owner.as_ref().filter(|owner| is_external(owner) && !is_own(owner)) {
+        let cause = format!("{mutate}secret is owned by another ExternalSecret: {}", owner.name);
         return Err(Failure::owned("target is owned by another ExternalSecret", cause));
     }
-    let cause =
-        format!("unable to mutate secret {target}: it is controlled by {} {}", owner.kind, owner.name);
-    Err(Failure::owned("failed to take ownership of target secret", cause))
+    if creation_policy(external) != CreationPolicy::Owner {
+        secret.metadata.owner_references.retain(|owner| !is_own(owner) || owner.controller != Some(true));
+        return Ok(());
+    }
+    if let Some(owner) = owner.filter(|owner| !is_own(owner)) {
+        let namespace = external.metadata.namespace.as_deref().unwrap_or_default();
+        let cause = format!(
+            "{mutate}could not set controller reference on secret: Object {namespace}/{target} is already owned by another {} controller {}",
+            owner.kind, owner.name
+        );
+        return Err(Failure::owned("failed to take ownership of target secret", cause));
+    }
+    // Offline there is no object in a cluster that could own anything.
+    let Some(uid) = external.metadata.uid.clone() else { return Ok(()) };
+    let reference = OwnerReference {
+        api_version: ExternalSecret::API_VERSION.to_owned(),
+        kind: ExternalSecret::KIND.to_owned(),
+        name: own_name.to_owned(),
+        uid,
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    };
+    match secret.metadata.owner_references.iter_mut().find(|owner| is_own(owner)) {
+        Some(own) => *own = reference,
+        None => secret.metadata.owner_references.push(reference),
+    }
+    Ok(())
 }
 
-/// Returns the keys below `metadata` that a field manager wrote last.
-fn owned_keys(metadata: &Metadata, manager: &str, field: &str) -> BTreeSet<String> {
+/// Returns the keys of a map that a field manager wrote last.
+fn owned_keys(metadata: &Metadata, manager: &str, path: &[&str]) -> BTreeSet<String> {
     let entries =
         metadata.other.get("managedFields").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     entries
         .iter()
         .filter(|entry| entry.get("manager").and_then(Value::as_str) == Some(manager))
-        .filter_map(|entry| entry.pointer(&format!("/fieldsV1/f:metadata/{field}"))?.as_object())
+        .filter_map(|entry| {
+            let fields = path.iter().try_fold(entry.get("fieldsV1")?, |fields, step| fields.get(step))?;
+            fields.as_object()
+        })
         .flat_map(|fields| fields.keys())
         .filter_map(|key| key.strip_prefix("f:"))
         .map(str::to_owned)

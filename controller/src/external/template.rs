@@ -18,8 +18,8 @@ use sealops_formats::{Plaintext, manifest};
 use serde::Deserialize;
 
 use super::target::Content;
-use super::{Failure, data, target_name};
-use crate::object::ObjectReader;
+use super::{Failure, target_name, values};
+use crate::object::{ObjectReader, SecretObject};
 use crate::templates::{Dialect, Problem, Renderer, TemplateOptions};
 
 const SERVICE_ACCOUNT_TOKEN: &str = "kubernetes.io/service-account-token";
@@ -83,18 +83,41 @@ fn check(template: &Template) -> Result<(), Failure> {
     if let Some(MergePolicy::Other(_)) = &template.merge_policy {
         return Err(Failure::invalid(&format!("{field}.mergePolicy"), "Replace and Merge are known"));
     }
-    let fills_annotations =
-        template.template_from.iter().any(|from| field_of(from) == Some(Field::Annotations));
     let annotations = template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
     let names_account = annotations.is_some_and(|map| map.contains_key(SERVICE_ACCOUNT_NAME));
-    match template.type_.as_deref() {
-        Some(BOOTSTRAP_TOKEN) => {
-            Err(Failure::invalid(&format!("{field}.type"), "bootstrap tokens are refused"))
-        }
-        Some(SERVICE_ACCOUNT_TOKEN) if names_account || fills_annotations => Err(Failure::invalid(
-            &format!("{field}.type"),
-            "tokens of a service account that the template names are refused",
+    let filled = template.template_from.iter().find(|from| field_of(from) == Some(Field::Annotations));
+    let problem = match template.type_.as_deref() {
+        Some(BOOTSTRAP_TOKEN) => Some(format!("template.type={BOOTSTRAP_TOKEN:?} is not allowed")),
+        Some(SERVICE_ACCOUNT_TOKEN) if names_account => Some(format!(
+            "template.type={SERVICE_ACCOUNT_TOKEN:?} with annotation {SERVICE_ACCOUNT_NAME:?} is not allowed"
         )),
+        Some(SERVICE_ACCOUNT_TOKEN) => filled.map(|from| {
+            let target = from.target.as_deref().unwrap_or_default();
+            format!(
+                "template.type={SERVICE_ACCOUNT_TOKEN:?} with templateFrom target={target:?} is not allowed"
+            )
+        }),
+        _ => None,
+    };
+    let outside = template.template_from.iter().find(|from| field_of(from).is_none());
+    let problem = problem.or_else(|| {
+        let target = outside?.target.as_deref().unwrap_or_default();
+        Some(format!(
+            "templateFrom target={target:?} is not allowed when targeting a Secret, must be one of \"Data\", \"Annotations\" or \"Labels\""
+        ))
+    });
+    problem.map_or(Ok(()), |problem| Err(Failure::template(None, &problem)))
+}
+
+/// Refuses a Secret of a type for which the cluster makes or accepts credentials.
+///
+/// # Errors
+/// Returns that the type is not allowed.
+pub(super) fn refuse_tokens(secret: &SecretObject) -> Result<(), Failure> {
+    match secret.type_.as_deref() {
+        Some(type_ @ (SERVICE_ACCOUNT_TOKEN | BOOTSTRAP_TOKEN)) => {
+            Err(Failure::template(None, &format!("template.type={type_:?} is not allowed")))
+        }
         _ => Ok(()),
     }
 }
@@ -254,7 +277,7 @@ fn apply(renderer: &Renderer, part: &Part, out: &mut Content) -> Result<(), Stri
     for (key, value) in entries {
         match part.field {
             Field::Data => {
-                let value = data::decoded(value, part.decoding.as_ref())?;
+                let value = values::decoded(value, part.decoding.as_ref())?;
                 out.data.insert(key, value);
             }
             Field::Labels => {

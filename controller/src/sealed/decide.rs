@@ -118,7 +118,7 @@ mod tests {
     fn written(outcome: Outcome) -> SecretObject {
         match outcome.changes.into_iter().next() {
             Some(Change::Create(secret) | Change::Replace(secret)) => secret,
-            None => panic!("nothing was written"),
+            Some(Change::Delete(_)) | None => panic!("nothing was written"),
         }
     }
 

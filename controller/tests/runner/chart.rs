@@ -56,13 +56,13 @@ const ONLY: &[(&str, &str)] = &[
     ("RoleBinding/keys/sealed-secrets-controller", "the same"),
 ];
 
-type Objects = BTreeMap<String, BTreeMap<String, String>>;
+pub type Objects = BTreeMap<String, BTreeMap<String, String>>;
 
 fn ours() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/helm/sealed-secrets")
 }
 
-fn render(chart: &Path, values: Option<&Path>) -> Result<Objects> {
+pub fn render(chart: &Path, values: Option<&Path>) -> Result<Objects> {
     let mut command: Command = Parts::locate()?.command("helm")?;
     command.args(["template", "rel"]).arg(chart).args(["--namespace", "keys"]);
     if let Some(values) = values {

@@ -54,12 +54,28 @@ impl Controller {
         Ok(controller)
     }
 
+    /// Starts it as [`Controller::start`] does, with further environment variables.
+    pub async fn start_with(
+        control_plane: &ControlPlane,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Self> {
+        let kubeconfig = control_plane.kubeconfig_for(USER, &["system:masters"])?;
+        let mut controller = Self::spawn_with(&kubeconfig, flags, variables)?;
+        controller.wait_ready().await?;
+        Ok(controller)
+    }
+
     /// Starts it without waiting.
     pub fn spawn(kubeconfig: &Path, flags: &[&str]) -> Result<Self> {
+        Self::spawn_with(kubeconfig, flags, &[])
+    }
+
+    fn spawn_with(kubeconfig: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let (port, metrics_port) = (free_port()?, free_port()?);
         let mut command = Command::new(env!("CARGO_BIN_EXE_sealops-controller"));
-        command.env_clear();
+        command.env_clear().envs(variables.iter().copied());
         command.arg("--kubeconfig").arg(kubeconfig).args(["--namespace", HOME]);
         // Every address of the private network namespace, so that the API server's service proxy reaches it too.
         command.arg(format!("--listen-addr=0.0.0.0:{port}"));

@@ -190,7 +190,12 @@ fn argo_cd_and_kstatus_see_what_is() {
 #[test]
 fn alert_rules_fire_when_they_should() -> Result<()> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus");
-    for arguments in [["check", "rules", "rules.yaml"], ["test", "rules", "rules-test.yaml"]] {
+    for arguments in [
+        ["check", "rules", "rules.yaml"],
+        ["test", "rules", "rules-test.yaml"],
+        ["check", "rules", "external-secrets.yaml"],
+        ["test", "rules", "external-secrets-test.yaml"],
+    ] {
         let mut command = Command::new("promtool");
         command.current_dir(&folder).args(arguments);
         let output = run_peer(command, b"", Duration::from_secs(30))?;
@@ -240,4 +245,56 @@ fn the_metrics_are_well_formed_and_complete() {
         assert!(complaints.is_empty(), "{complaints:?}");
         Ok(())
     });
+}
+
+/// `deploy/argocd/external-secrets-health.lua`, for objects as both controllers leave them.
+#[test]
+fn argo_cd_sees_the_kinds_of_external_secrets() -> Result<()> {
+    let object = |spec: Value, status: Value| json!({ "metadata": { "name": "x", "generation": 2 }, "spec": spec, "status": status });
+    let ready = |status: &str, message: &str| json!([{ "type": "Ready", "status": status, "reason": "R", "message": message }]);
+    for (object, status, message) in [
+        (json!({ "metadata": {} }), "Progressing", "waiting for the controller"),
+        (object(json!({}), json!({ "conditions": [] })), "Progressing", "waiting for the controller"),
+        (
+            object(
+                json!({}),
+                json!({ "conditions": ready("True", "secret synced"), "syncedResourceVersion": "2-x" }),
+            ),
+            "Healthy",
+            "secret synced",
+        ),
+        (
+            object(
+                json!({}),
+                json!({ "conditions": ready("True", "secret synced"), "syncedResourceVersion": "1-x" }),
+            ),
+            "Progressing",
+            "the controller has not seen this change yet",
+        ),
+        (
+            object(
+                json!({ "refreshPolicy": "CreatedOnce" }),
+                json!({ "conditions": ready("True", "secret synced"), "syncedResourceVersion": "1-x" }),
+            ),
+            "Healthy",
+            "secret synced",
+        ),
+        (
+            object(json!({}), json!({ "conditions": ready("False", "could not get source secret") })),
+            "Degraded",
+            "could not get source secret",
+        ),
+        (
+            object(
+                json!({}),
+                json!({ "conditions": ready("True", "store validated"), "capabilities": "ReadOnly" }),
+            ),
+            "Healthy",
+            "store validated",
+        ),
+    ] {
+        let found = argo("deploy/argocd/external-secrets-health.lua", &object)?;
+        assert_eq!(found, (status.to_owned(), message.to_owned()), "{object}");
+    }
+    Ok(())
 }

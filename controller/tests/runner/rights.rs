@@ -32,6 +32,17 @@ spec:
   data: [{secretKey: user, remoteRef: {key: user}}]
 "#;
 
+/// An ExternalSecret whose target goes with it.
+const REMOVED: &str = r#"
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: removed, namespace: shop}
+spec:
+  secretStoreRef: {name: fake}
+  target: {deletionPolicy: Delete}
+  data: [{secretKey: user, remoteRef: {key: user}}]
+"#;
+
 /// An ExternalSecret whose template comes from a ConfigMap.
 const FROM_CONFIG_MAP: &str = r#"
 apiVersion: v1
@@ -50,6 +61,103 @@ spec:
       templateFrom: [{configMap: {name: templates, items: [{key: line}]}}]
   data: [{secretKey: user, remoteRef: {key: user}}]
 "#;
+
+/// Objects in which every kind of generator is read, and stores are selected by labels.
+fn generators() -> String {
+    let kinds = [
+        ("Password", json!({ "length": 8 })),
+        ("UUID", json!({})),
+        ("Fake", json!({ "data": { "a": "b" } })),
+        ("MFA", json!({ "secret": { "name": "none", "key": "k" } })),
+        ("Webhook", json!({ "url": "http://127.0.0.1:1/", "result": {} })),
+        ("SSHKey", json!({ "keyType": "ed25519" })),
+        ("VaultDynamicSecret", json!({ "path": "x", "provider": { "server": "http://127.0.0.1:1" } })),
+    ];
+    let push = |name: &str, kind: &str, reference: serde_json::Value| {
+        json!({ "apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret",
+            "metadata": { "name": name, "namespace": "shop" },
+            "spec": { "secretStoreRefs": [{ "name": "none", "kind": kind }],
+                "selector": { "generatorRef": reference } } })
+    };
+    let mut all = Vec::new();
+    for (kind, spec) in kinds {
+        let name = kind.to_lowercase();
+        all.push(json!({ "apiVersion": "generators.external-secrets.io/v1alpha1", "kind": kind,
+            "metadata": { "name": name, "namespace": "shop" }, "spec": spec }));
+        all.push(push(&name, "SecretStore", json!({ "kind": kind, "name": name })));
+    }
+    all.iter().map(|object| object.to_string()).collect::<Vec<_>>().join("\n---\n")
+}
+
+/// Stores that log in with a service account, and stores that are held by a PushSecret. `kinds` are those of stores.
+async fn exercise_stores(plane: &ControlPlane, kinds: &[&str]) -> Result<()> {
+    let client = plane.client()?;
+    let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": { "name": "login", "namespace": "shop", "annotations": { "eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x" } } });
+    plane.apply_manifests(&account.to_string()).await?;
+    for (name, provider) in [
+        (
+            "by-token",
+            json!({ "kubernetes": { "server": { "url": "https://127.0.0.1:1" }, "auth": { "serviceAccount": { "name": "login" } } } }),
+        ),
+        (
+            "by-role",
+            json!({ "aws": { "service": "SecretsManager", "region": "eu-west-1",
+            "auth": { "jwt": { "serviceAccountRef": { "name": "login" } } } } }),
+        ),
+    ] {
+        let store = json!({ "apiVersion": "external-secrets.io/v1", "kind": "SecretStore",
+            "metadata": { "name": name, "namespace": "shop" }, "spec": { "provider": provider } });
+        plane.apply_manifests(&store.to_string()).await?;
+        let stores = super::cluster_kinds::api(&client, "SecretStore", Some("shop"));
+        eventually(&format!("the store {name} has a condition"), PATIENCE, async || {
+            stores.get(name).await.ok()?.data.pointer("/status/conditions/0").cloned()
+        })
+        .await?;
+    }
+    for kind in kinds {
+        let (name, namespace) =
+            if *kind == "SecretStore" { ("fake", Some("shop")) } else { ("shared", None) };
+        let push = json!({ "apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret",
+            "metadata": { "name": format!("holds-{name}"), "namespace": "shop" },
+            "spec": { "deletionPolicy": "Delete", "secretStoreRefs": [{ "name": name, "kind": kind }],
+                "selector": { "secret": { "name": "app" } } } });
+        plane.apply_manifests(&push.to_string()).await?;
+        let stores = super::cluster_kinds::api(&client, kind, namespace);
+        eventually(&format!("the {kind} {name} is held"), PATIENCE, async || {
+            stores.get(name).await.ok()?.metadata.finalizers.filter(|names| !names.is_empty())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// What a PushSecret reads in its own namespace, and its finalizer on and off.
+async fn exercise_pushes(plane: &ControlPlane, selected: &[&str]) -> Result<()> {
+    let client = plane.client()?;
+    exercise_stores(plane, selected).await?;
+    plane.apply_manifests(&generators()).await?;
+    for kind in selected {
+        let push = json!({ "apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret",
+            "metadata": { "name": format!("selects-{}", kind.to_lowercase()), "namespace": "shop" },
+            "spec": {
+                "secretStoreRefs": [{ "labelSelector": { "matchLabels": { "a": "b" } }, "kind": kind }, { "name": "none" }],
+                "selector": { "secret": { "selector": { "matchLabels": { "a": "b" } } } } } });
+        plane.apply_manifests(&push.to_string()).await?;
+        event(&client, "shop", &format!("selects-{}", kind.to_lowercase()), "Errored").await?;
+    }
+    for name in ["password", "uuid", "fake", "mfa", "webhook", "sshkey", "vaultdynamicsecret"] {
+        event(&client, "shop", name, "Errored").await?;
+    }
+    let pushes = super::cluster_kinds::api(&client, "PushSecret", Some("shop"));
+    let patch = Patch::Merge(json!({ "spec": { "deletionPolicy": "Delete" } }));
+    pushes.patch("uuid", &PatchParams::default(), &patch).await?;
+    eventually("the finalizer is there", PATIENCE, async || {
+        pushes.get("uuid").await.ok()?.metadata.finalizers.filter(|names| !names.is_empty())
+    })
+    .await?;
+    Ok(())
+}
 
 fn deploy(path: &str) -> Result<String> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy")).join(path);
@@ -72,6 +180,14 @@ async fn exercise(plane: &ControlPlane, controller: &Controller, external: &str)
     secret(&client, "shop", "app").await?;
     plane.apply_manifests(FROM_CONFIG_MAP).await?;
     secret(&client, "shop", "rendered").await?;
+    plane.apply_manifests(REMOVED).await?;
+    secret(&client, "shop", "removed").await?;
+    let externals = super::cluster_kinds::api(&client, "ExternalSecret", Some("shop"));
+    externals.delete("removed", &kube::api::DeleteParams::default()).await?;
+    eventually("the object is gone", PATIENCE, async || {
+        externals.get_opt("removed").await.ok()?.is_none().then_some(())
+    })
+    .await?;
     if !external.is_empty() {
         plane.apply_manifests(external).await?;
         secret(&client, "shop", "shared").await?;
@@ -178,8 +294,10 @@ fn runs_with_exactly_the_rights_of_the_manifests() {
         let kubeconfig = plane.service_account_kubeconfig(HOME, "sealed-secrets-controller").await?;
         let mut controller = Controller::start_as(&kubeconfig, &[]).await?;
         exercise(&plane, &controller, FROM_CLUSTER_STORE).await?;
+        exercise_pushes(&plane, &["SecretStore", "ClusterSecretStore"]).await?;
+        super::cluster_kinds::exercise(&plane).await?;
         assert!(controller.process.terminate(PATIENCE)?.success());
-        println!("all namespaces: {}", assert_exact(&plane, mark, 28).await?);
+        println!("all namespaces: {}", assert_exact(&plane, mark, 33).await?);
         Ok(())
     });
 }
@@ -199,8 +317,9 @@ fn named_namespaces_need_no_right_in_the_cluster() {
         let kubeconfig = plane.service_account_kubeconfig(HOME, "sealed-secrets-controller").await?;
         let mut controller = Controller::start_as(&kubeconfig, &["--namespaces=shop"]).await?;
         exercise(&plane, &controller, "").await?;
+        exercise_pushes(&plane, &["SecretStore"]).await?;
         assert!(controller.process.terminate(PATIENCE)?.success());
-        println!("named namespaces: {}", assert_exact(&plane, mark, 31).await?);
+        println!("named namespaces: {}", assert_exact(&plane, mark, 35).await?);
 
         // A namespace without its Roles keeps no other waiting (B6 F14), and is handled as soon as it has them.
         let mut controller = Controller::start_as(&kubeconfig, &["--namespaces=bank,shop"]).await?;

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use sealops_controller::external::{self, Failure, field_manager};
+use sealops_controller::external::{
+    self, DirectStores, Done, Failure, Moment, ObjectGenerators, Options, StoreEnvironment, Surroundings,
+    field_manager,
+};
 use sealops_controller::object::{
     BoxFuture, ClusterReader, ConfigMapObject, ObjectReader, ReadError, SecretObject,
 };
@@ -310,24 +313,38 @@ impl Run {
     fn reconcile_one(&mut self, name: &str) -> bool {
         let object: ExternalSecret = self.world.find("ExternalSecret", name).unwrap();
         let templates = TemplateOptions { allow_random_functions: true };
-        let stores = external::DirectStores::default();
-        let result =
-            pollster::block_on(external::reconcile(&object, &self.world, &stores, self.now, templates))
-                .and_then(|decision| {
-                    let change = decision.outcome.changes.into_iter().next();
-                    if let Some(change) = &change {
-                        self.world
-                            .commit(change, &field_manager(name))
-                            .map_err(|error| Failure::commit(&error))?;
-                    }
-                    Ok((decision.fetched, change))
-                });
+        let surroundings = Surroundings {
+            cluster: &self.world,
+            stores: &DirectStores::default(),
+            generators: &ObjectGenerators::new("default", StoreEnvironment::default()),
+            options: Options { templates, allow_token_secrets: false },
+        };
+        let moment = Moment { now: self.now, ..Moment::default() };
+        let result = pollster::block_on(external::reconcile(&object, &surroundings, &moment));
+        let result = result.and_then(|decision| {
+            let change = decision.outcome.changes.into_iter().next();
+            if let Some(change) = &change {
+                let existing = matches!(change, Change::Replace(_)).then_some(external::target_name(&object));
+                let made = self.world.commit(change, &field_manager(name));
+                made.map_err(|error| Failure {
+                    bound: existing.is_some(),
+                    ..Failure::commit(&error, existing)
+                })?;
+            }
+            Ok((decision.settled, decision.binds, change, decision.failed))
+        });
         let now = jiff::Timestamp::from_second(self.now).unwrap().to_string();
         let report = match &result {
-            Ok((fetched, change)) => external::report(&object, Ok((*fetched, change.as_ref())), &now),
+            Ok((settled, bound, change, failed)) => {
+                let done = Done { written: change.as_ref(), bound: *bound, ..Done::default() };
+                let settled = failed.as_ref().map_or(Ok(*settled), Err);
+                self.failures.extend(failed.iter().map(|failure| (name.to_owned(), failure.cause.clone())));
+                external::report(&object, settled, &done, &[], &now)
+            }
             Err(failure) => {
                 self.failures.insert((name.to_owned(), failure.cause.clone()));
-                external::report(&object, Err(failure), &now)
+                let done = Done { bound: failure.bound, ..Done::default() };
+                external::report(&object, Err(failure), &done, &[], &now)
             }
         };
         if let Some(status) = report.status {
@@ -335,7 +352,7 @@ impl Run {
             object["status"] = serde_json::to_value(status).unwrap();
             self.world.put("ExternalSecret", name, object);
         }
-        matches!(result, Ok((_, Some(_))))
+        matches!(result, Ok((_, _, Some(_), _)))
     }
 
     fn compare(&mut self, step: &str, record: &Value) {
@@ -448,6 +465,9 @@ fn recorded_templates_give_what_is_recorded() {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/vectors/eso"));
     let mut folders: Vec<PathBuf> =
         std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.retain(|folder| {
+        folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("template-"))
+    });
     folders.sort();
     assert!(folders.len() >= 51, "{} scenarios", folders.len());
     let (mut passed, mut departs, mut failed) = (Vec::new(), Vec::new(), Vec::new());

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::secret_store::{RetrySettings, SecretSelector};
+use crate::secret_store::{RetrySettings, SecretSelector, VaultProvider};
 use crate::tolerant::null_default;
 
 /// How a password is made.
@@ -143,8 +143,8 @@ pub struct VaultDynamicSecretSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub controller: Option<String>,
     /// How to reach the server: as the settings of a Vault store.
-    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Object"))]
-    pub provider: Value,
+    #[serde(deserialize_with = "null_default")]
+    pub provider: VaultProvider,
     /// Path of the engine's endpoint.
     pub path: String,
     /// HTTP method; unset is GET. LIST and DELETE are such; any other word writes.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::{KubernetesProvider, VaultProvider, WebhookProvider};
+use super::{AwsProvider, KubernetesProvider, VaultProvider, WebhookProvider};
 
 /// The kind of place and its settings; written as the only property of `spec.provider`.
 ///
@@ -25,6 +25,8 @@ pub enum Provider {
     Vault(Box<VaultProvider>),
     /// KV stores of OpenBao: the settings are a part of Vault's.
     OpenBao(Box<VaultProvider>),
+    /// Secrets Manager or Parameter Store of AWS.
+    Aws(Box<AwsProvider>),
     /// A provider that is not known, or settings of a known one that make no sense; survives a round trip unchanged.
     Other {
         /// Name of the property.
@@ -46,6 +48,9 @@ impl Provider {
     /// Name of [`Provider::OpenBao`].
     pub const OPEN_BAO: &'static str = "openBao";
 
+    /// Name of [`Provider::Aws`].
+    pub const AWS: &'static str = "aws";
+
     /// Returns the name of the property.
     pub fn name(&self) -> &str {
         match self {
@@ -54,6 +59,7 @@ impl Provider {
             Self::Webhook(_) => Self::WEBHOOK,
             Self::Vault(_) => Self::VAULT,
             Self::OpenBao(_) => Self::OPEN_BAO,
+            Self::Aws(_) => Self::AWS,
             Self::Other { name, .. } => name,
         }
     }
@@ -67,6 +73,8 @@ impl fmt::Debug for Provider {
             Self::Webhook(settings) => f.debug_tuple("Webhook").field(settings).finish(),
             Self::Vault(settings) => f.debug_tuple("Vault").field(settings).finish(),
             Self::OpenBao(settings) => f.debug_tuple("OpenBao").field(settings).finish(),
+            // Fields that are not known can hold anything.
+            Self::Aws(_) => f.debug_struct("Aws").finish_non_exhaustive(),
             Self::Other { name, .. } => f.debug_struct("Other").field("name", name).finish_non_exhaustive(),
         }
     }
@@ -81,6 +89,7 @@ impl Serialize for Provider {
             Self::Webhook(settings) => map.serialize_entry(Self::WEBHOOK, settings)?,
             Self::Vault(settings) => map.serialize_entry(Self::VAULT, settings)?,
             Self::OpenBao(settings) => map.serialize_entry(Self::OPEN_BAO, settings)?,
+            Self::Aws(settings) => map.serialize_entry(Self::AWS, settings)?,
             Self::Other { name, config } => map.serialize_entry(name, config)?,
         }
         map.end()
@@ -128,7 +137,6 @@ pub(crate) const FOREIGN: &[&str] = &[
     "ibm",
     "infisical",
     "keepersecurity",
-    "kubernetes",
     "nebiusmysterybox",
     "ngrok",
     "onboardbase",
@@ -145,7 +153,6 @@ pub(crate) const FOREIGN: &[&str] = &[
     "secretserver",
     "senhasegura",
     "volcengine",
-    "webhook",
     "yandexcertificatemanager",
     "yandexlockbox",
 ];
@@ -160,6 +167,7 @@ fn known(name: &str, config: &Value) -> Option<Provider> {
         Provider::OPEN_BAO => {
             VaultProvider::deserialize(config).ok().map(|it| Provider::OpenBao(Box::new(it)))
         }
+        Provider::AWS => AwsProvider::deserialize(config).ok().map(|it| Provider::Aws(Box::new(it))),
         _ => None,
     }
 }
@@ -237,13 +245,13 @@ impl schemars::JsonSchema for Provider {
             });
             properties.insert((*name).to_owned(), foreign.to_value());
         }
-        for (name, known) in [
+        for (name, schema) in [
             (Self::FAKE, generator.subschema_for::<FakeProvider>()),
             (Self::KUBERNETES, generator.subschema_for::<KubernetesProvider>()),
             (Self::WEBHOOK, generator.subschema_for::<WebhookProvider>()),
             (Self::VAULT, generator.subschema_for::<VaultProvider>()),
         ] {
-            properties.insert(name.to_owned(), known.to_value());
+            properties.insert(name.to_owned(), schema.to_value());
         }
         schemars::json_schema!({ "type": "object", "properties": properties })
     }
@@ -291,6 +299,20 @@ mod tests {
                     "serviceAccount": { "name": "d", "namespace": "n", "audiences": ["x"] },
                 },
                 "authRef": selector("e"), "remoteNamespace": "r",
+            } }),
+            json!({ "aws": {
+                "service": "SecretsManager", "region": "eu-west-1", "role": "r", "additionalRoles": ["a"],
+                "externalID": "e", "sessionTags": [{ "key": "k", "value": "v" }], "transitiveTagKeys": ["k"],
+                "sessionTagsPolicy": "Custom", "customSessionTags": { "a": "b" }, "prefix": "p/",
+                "secretsManager": { "forceDeleteWithoutRecovery": false, "recoveryWindowInDays": 7 },
+                "auth": {
+                    "secretRef": {
+                        "accessKeyIDSecretRef": selector("a"), "secretAccessKeySecretRef": selector("b"),
+                        "sessionTokenSecretRef": selector("c"),
+                    },
+                    "jwt": { "serviceAccountRef": { "name": "s", "namespace": "n", "audiences": ["x"] } },
+                },
+                "other": "hunter2",
             } }),
             json!({ "webhook": {
                 "method": "POST", "url": "https://hunter2@w", "headers": { "Authorization": "hunter2" },

@@ -18,6 +18,7 @@ mod data_key;
 mod file;
 mod go_regex;
 mod groups;
+mod key_policy;
 mod kind;
 mod mac;
 mod master_key;
@@ -44,6 +45,7 @@ pub use file::{
 };
 pub use go_regex::{GoRegex, MAX_PATTERN_BYTES, RegexError};
 pub use groups::{GroupDiff, GroupError, KeyGroup, KeyGroups, KeyUpdate};
+pub use key_policy::{KeyPolicy, MAX_POLICY_BYTES, NotAllowed, PolicyError};
 pub use kind::{KeyKind, KindSpec};
 pub use master_key::{KeyEntry, KeyTextError, MasterKey};
 pub use metadata::{Field, MAX_KEYS, Metadata, MetadataProblem, SOPS_VERSION};

@@ -15,7 +15,11 @@ const EXPOSE: &[&str] = &[
     "controller/providers/src/local/", // what gpg and gpg-agent are told and say; keys given as texts
     "controller/src/cluster/api.rs", // request bodies, and a check that messages quote no value
     "controller/src/directory/load.rs", // the text of a manifest, parsed
-    "controller/src/external/data.rs", // decoding and properties of fetched values
+    "controller/providers/src/aws/", // parts of data keys, values of stores, bodies
+    "controller/src/external/gjson/", // paths into values that are JSON
+    "controller/src/external/json.rs", // values that are JSON, read and written
+    "controller/src/external/rewrite.rs", // names that templates yield; values that are merged
+    "controller/src/external/values.rs", // decoding and properties of fetched values
     "controller/src/external/generators/", // encoding what was made; JSON of a webhook
     "controller/src/external/hash.rs", // the data hash
     "controller/src/external/push/", // whole Secrets as JSON; names that a template yields

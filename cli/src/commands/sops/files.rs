@@ -18,7 +18,7 @@ pub(super) fn each(
     if let [path] = paths {
         return work(path);
     }
-    let results = threads::map(paths, |path| work(path));
+    let results = threads::map_files(paths, |path| work(path));
     let mut codes = Vec::new();
     for (path, result) in paths.iter().zip(results) {
         if let Err(error) = result {

@@ -40,7 +40,7 @@ struct Report {
 
 pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     let files: Vec<PathBuf> = verify::encrypted_files(&args.files)?;
-    let reports = threads::map(&files, |path| report(args, path));
+    let reports = threads::map_files(&files, |path| report(args, path));
     if args.json {
         let text = serde_json::to_string_pretty(&reports).map_err(CommandError::input)?;
         ui::data(format!("{text}\n").as_bytes())?;

@@ -39,7 +39,7 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     let files = verify::files(&args.paths)?;
     let session_of = || args.common.session();
     session_of()?;
-    let mut verdicts: Vec<Verdict> = threads::map(&files, |(path, named)| {
+    let mut verdicts: Vec<Verdict> = threads::map_files(&files, |(path, named)| {
         // A session of its own: the nearest configuration differs from folder to folder.
         let session = session_of().ok()?;
         verify::verify(&session, path, *named, &args.common.types())

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use sealops_formats::tree::{self, Entry, Format, Layout, Map, Node, Scalar, Tree
 use super::completion;
 use crate::compat::urfave::Parsed;
 use crate::error::CommandError;
+use crate::sops::consent::confirmed;
 use crate::sops::decrypt::{self, Decryption};
 use crate::sops::edit::{self, Edition};
 use crate::sops::encrypt::{self, Choice, Encryption};
@@ -23,10 +24,11 @@ use crate::sops::keyring::Keyring;
 use crate::sops::network_keys::NetworkKeys;
 use crate::sops::open::{self, Source};
 use crate::sops::output::Output;
+use crate::sops::publish::{self, Publication};
 use crate::sops::rotate::{self, Rotation};
 use crate::sops::session::{KeyFlags, Session, Types, absolute, read_order};
 use crate::sops::value::{self, Change};
-use crate::sops::{Front, code, local_keys, status, updatekeys};
+use crate::sops::{Front, code, local_keys, policy, status, updatekeys};
 use crate::ui;
 
 /// Runs a command by its name.
@@ -46,6 +48,8 @@ pub(super) fn run(name: &str, global: &Parsed, local: &Parsed) -> Result<(), Com
         "filestatus" => file_status(global, local),
         "exec-env" => exec_env(global, local),
         "exec-file" => exec_file(global, local),
+        "keyservice" => key_service(global, local),
+        "publish" => publish(global, local),
         _ => Err(CommandError::input(format!(
             "sops {name} is not part of this version yet: it comes with the cloud providers"
         ))),
@@ -61,15 +65,16 @@ pub(super) fn session(global: &Parsed, local: &Parsed) -> Result<Session, Comman
         config: global.non_empty("config").map(PathBuf::from),
         indent,
         order: Vec::new(),
-        keyring: Arc::new(keyring(local)),
+        keyring: Arc::new(keyring(local)?),
         near: OnceCell::new(),
     };
     Ok(session)
 }
 
-fn keyring(local: &Parsed) -> Keyring {
+fn keyring(local: &Parsed) -> Result<Keyring, CommandError> {
     let own = local.is_on("enable-local-keyservice");
-    Keyring::new(own.then(local_keys::local), NetworkKeys::new(own, local.list("keyservice").to_vec()))
+    let network = NetworkKeys::new(own, local.list("keyservice").to_vec());
+    Ok(Keyring::new(own.then(local_keys::local), network.with_policy(policy::of_environment()?)))
 }
 
 pub(super) fn types(local: &Parsed) -> Types {
@@ -371,7 +376,7 @@ fn update_one(session: &Session, local: &Parsed, path: &Path) -> Result<(), Comm
     ui::data(b"The following changes will be made to the file's groups:\n")?;
     let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     ui::data(updatekeys::describe(&candidate.update, colour).as_bytes())?;
-    if !local.is_on("yes") && !confirmed()? {
+    if !local.is_on("yes") && !confirmed("Is this okay? (y/n):")? {
         say(format!("File {name} left unchanged"));
         return Ok(());
     }
@@ -381,27 +386,6 @@ fn update_one(session: &Session, local: &Parsed, path: &Path) -> Result<(), Comm
     candidate.apply(session)?;
     say(format!("File {name} synced with new keys"));
     Ok(())
-}
-
-/// Asks until the answer is y or n. Anything but one word is an error, as for Go's `Scanln`.
-fn confirmed() -> Result<bool, CommandError> {
-    loop {
-        ui::data(b"Is this okay? (y/n):")?;
-        let _ = io::stdout().flush();
-        let mut line = String::new();
-        let read = io::stdin()
-            .read_line(&mut line)
-            .map_err(|error| CommandError::input(crate::files::io_text(&error)))?;
-        let mut words = line.split_whitespace();
-        match (words.next(), words.next()) {
-            (Some("y"), None) => return Ok(true),
-            (Some("n"), None) => return Ok(false),
-            (Some(_), None) => {}
-            (Some(_), Some(_)) => return Err(CommandError::input("expected newline")),
-            (None, _) if read == 0 => return Err(CommandError::input("unexpected newline")),
-            (None, _) => return Err(CommandError::input("unexpected newline")),
-        }
-    }
 }
 
 fn group_change(global: &Parsed, local: &Parsed) -> Result<(Session, GroupChange), CommandError> {
@@ -539,4 +523,40 @@ fn exec_file(global: &Parsed, local: &Parsed) -> Result<(), CommandError> {
         );
     }
     exec::with_file(&start, !local.is_on("no-fifo"), local.non_empty("filename"), &text)
+}
+
+#[cfg(feature = "clouds")]
+fn key_service(global: &Parsed, local: &Parsed) -> Result<(), CommandError> {
+    use crate::sops::key_server::{self, Serving};
+
+    key_server::run(&Serving {
+        front: Front::Sops,
+        network: local.text("network").to_owned(),
+        address: local.text("address").to_owned(),
+        prompt: local.is_on("prompt"),
+        verbose: local.is_on("verbose") || global.is_on("verbose"),
+    })
+}
+
+#[cfg(not(feature = "clouds"))]
+fn key_service(_: &Parsed, _: &Parsed) -> Result<(), CommandError> {
+    Err(CommandError::input("this build of sops asks no network and serves none"))
+}
+
+fn publish(global: &Parsed, local: &Parsed) -> Result<(), CommandError> {
+    let mut session = session(global, local)?;
+    if session.config_for(None)?.is_none() {
+        return Err(updatekeys::no_config());
+    }
+    let first = local.rest.first().ok_or_else(no_file)?;
+    warn_of_more(&session, &local.rest);
+    session.order = read_order(local.text("decryption-order"))?;
+    let publication = Publication {
+        path: PathBuf::from(first),
+        yes: local.is_on("yes"),
+        omit_extensions: local.is_on("omit-extensions"),
+        recursive: local.is_on("recursive"),
+        verbose: local.is_on("verbose") || global.is_on("verbose"),
+    };
+    publish::run(&session, &publication)
 }

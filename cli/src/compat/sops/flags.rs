@@ -177,7 +177,7 @@ static COMMANDS: &[Command] = &[
     ),
     command(
         "publish",
-        "send a file to a destination of the configuration (not part of this version yet)",
+        "send a file, or a folder, to its destination by the configuration",
         "file",
         &[
             YES,
@@ -192,7 +192,7 @@ static COMMANDS: &[Command] = &[
     ),
     command(
         "keyservice",
-        "serve the keys of this machine (not part of this version yet)",
+        "serve the keys of this machine to SOPS on another one",
         "",
         &[
             &[

@@ -3,15 +3,24 @@
 use std::sync::Arc;
 
 use sealops_crypto::sops::{KeyKind, KeyPart, MasterKey};
-use sealops_providers::{BoxFuture, KeyService, ProviderError, ProviderErrorKind};
+use sealops_providers::aws::{Kms, session_name};
+use sealops_providers::http::{HttpClient, TlsSettings};
+use sealops_providers::http_extras::{Extras, Proxies};
+use sealops_providers::key_service::{KeyServiceLimits, RemoteKeyService};
+use sealops_providers::{BoxFuture, KeyService, ProviderError};
+
+/// Largest file of authorities.
+const MAX_AUTHORITIES_BYTES: usize = 4 << 20;
+/// Link-local addresses.
+const LINK_LOCAL: &str = "169.254.0.0/16";
 
 /// Returns who asks for keys of a kind. It is called once for each kind, when the first network key is wanted; a login
 /// is the service's own, at its first key.
 pub(super) fn service(kind: KeyKind) -> Option<Arc<dyn KeyService>> {
     match kind {
+        KeyKind::Kms => Some(kms()),
         KeyKind::Age
         | KeyKind::Pgp
-        | KeyKind::Kms
         | KeyKind::HcVault
         | KeyKind::GcpKms
         | KeyKind::AzureKeyVault
@@ -19,31 +28,49 @@ pub(super) fn service(kind: KeyKind) -> Option<Arc<dyn KeyService>> {
     }
 }
 
-/// Returns the client of a key service: `tcp://HOST:PORT` or `unix:///PATH`.
-pub(super) fn remote(uri: &str) -> Arc<dyn KeyService> {
-    Arc::new(NotYet(uri.to_owned()))
+/// AWS KMS as the variables of the process say. The authorities of `AWS_CA_BUNDLE` replace the system's; a file that
+/// cannot be read is no authority at all.
+fn kms() -> Arc<dyn KeyService> {
+    let system = rustix::system::uname();
+    Arc::new(Kms::new(aws_http(), session_name(&system.nodename().to_string_lossy())))
 }
 
-/// Stands in for key services.
-struct NotYet(String);
+/// Returns the client for AWS.
+pub(super) fn aws_http() -> HttpClient {
+    let bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty());
+    let roots = bundle.map(|path| {
+        let text = crate::files::read(path.as_ref(), MAX_AUTHORITIES_BYTES);
+        text.map(|text| text.expose().to_vec()).unwrap_or_default()
+    });
+    let extras = Extras { proxies: proxies(), ..Extras::default() };
+    HttpClient::with(TlsSettings { roots, ..TlsSettings::default() }, extras)
+}
 
-impl NotYet {
-    fn refuse<T>(&self, operation: &'static str) -> Result<T, ProviderError> {
-        Err(ProviderError {
-            backend: "key service".to_owned(),
-            operation,
-            target: self.0.clone(),
-            kind: ProviderErrorKind::Invalid("not part of this version yet".to_owned()),
-        })
+/// Proxies as the variables say. The places where AWS hands out credentials of a machine are never behind one.
+fn proxies() -> Proxies {
+    let text = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let either = |name: &str| text(name).or_else(|| text(&name.to_ascii_lowercase())).unwrap_or_default();
+    let direct = [either("NO_PROXY"), LINK_LOCAL.to_owned()].join(",");
+    Proxies::new(&either("HTTP_PROXY"), &either("HTTPS_PROXY"), direct.trim_start_matches(','))
+}
+
+/// Returns the client of a key service: `tcp://HOST:PORT` or `unix:///PATH`. It is called where the runtime is entered.
+pub(super) fn remote(uri: &str) -> Arc<dyn KeyService> {
+    match RemoteKeyService::new(uri, KeyServiceLimits::default()) {
+        Ok(service) => Arc::new(service),
+        Err(error) => Arc::new(Refusing(error)),
     }
 }
 
-impl KeyService for NotYet {
+/// Stands in for a key service whose address is none.
+struct Refusing(ProviderError);
+
+impl KeyService for Refusing {
     fn wrap<'a>(&'a self, _: &'a MasterKey, _: &'a KeyPart) -> BoxFuture<'a, Result<String, ProviderError>> {
-        Box::pin(async { self.refuse("wrap by") })
+        Box::pin(async { Err(self.0.clone()) })
     }
 
     fn unwrap<'a>(&'a self, _: &'a MasterKey, _: &'a str) -> BoxFuture<'a, Result<KeyPart, ProviderError>> {
-        Box::pin(async { self.refuse("unwrap by") })
+        Box::pin(async { Err(self.0.clone()) })
     }
 }

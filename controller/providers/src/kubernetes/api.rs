@@ -11,6 +11,8 @@ use crate::http::{Answer, HttpClient, Request};
 use crate::json::Json;
 use crate::retry::{self, Policy, retry_after};
 
+/// Field manager of Secrets that are pushed, as upstream's.
+const FIELD_MANAGER: &str = "eso";
 /// Longest time for one request.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Largest answer: a page of Secrets of 1 MiB each is cut off by the API server before.
@@ -196,6 +198,7 @@ impl Api {
         let path = path(namespace, name).filter(|_| is_name(object.name()));
         let path =
             path.ok_or_else(|| ProviderErrorKind::Invalid("this is no name of a Secret".to_owned()))?;
+        let path = format!("{path}?fieldManager={FIELD_MANAGER}");
         self.send(method, &path, Some(object.to_body(namespace))).await.map(drop)
     }
 

@@ -13,7 +13,7 @@ use super::client::{Call, Client, Verb, token_header};
 use crate::ProviderErrorKind;
 
 /// How long a token that the server just confirmed is not asked about again.
-const CONFIRMED: Duration = Duration::from_secs(10);
+const CONFIRMED: Duration = Duration::from_secs(2);
 /// A token with less life than this left is replaced before it is used.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// Wait before a renewal that failed is tried again.
@@ -274,6 +274,13 @@ impl Session {
         let mut state = self.state.lock().await;
         if state.generation == generation {
             state.token = None;
+        }
+    }
+
+    /// Leaves the token to its own end: what hangs on it has to live on.
+    pub(crate) async fn keep_token(&self) {
+        if let Some(token) = &mut self.state.lock().await.token {
+            token.revocable = false;
         }
     }
 

@@ -84,7 +84,7 @@ pub(crate) enum Verb {
 pub(crate) struct Call<'a> {
     pub(crate) verb: Verb,
     pub(crate) path: &'a str,
-    pub(crate) query: Option<(&'a str, &'a str)>,
+    pub(crate) query: Vec<(&'a str, &'a str)>,
     pub(crate) body: Option<Json>,
     /// Namespace in place of the settings'.
     pub(crate) namespace: Option<&'a str>,
@@ -92,7 +92,7 @@ pub(crate) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(crate) fn new(verb: Verb, path: &'a str) -> Self {
-        Self { verb, path, query: None, body: None, namespace: None }
+        Self { verb, path, query: Vec::new(), body: None, namespace: None }
     }
 
     pub(crate) fn get(path: &'a str) -> Self {
@@ -163,9 +163,9 @@ impl Client {
         if call.verb == Verb::List {
             url.push_str("?list=true");
         }
-        if let Some((name, value)) = call.query {
-            url.push(if call.verb == Verb::List { '&' } else { '?' });
-            url.push_str(name);
+        for (name, value) in &call.query {
+            url.push(if url.contains('?') { '&' } else { '?' });
+            escape(&mut url, name, b"");
             url.push('=');
             escape(&mut url, value, b"");
         }
@@ -268,7 +268,7 @@ const PHRASES: &[&str] = &[
     "unsupported path",
     "unsupported operation",
     "no handler for route",
-    "check-and-set parameter did not match the current version",
+    VERSION_CHANGED,
     "check-and-set parameter required for this call",
     "no data provided",
     "encryption key not found",
@@ -280,6 +280,8 @@ const PHRASES: &[&str] = &[
     UPGRADING,
     BRIEF,
 ];
+/// A write named another version than there is.
+pub(super) const VERSION_CHANGED: &str = "check-and-set parameter did not match the current version";
 /// A KV store that becomes version 2, or was just mounted: it is ready in a moment.
 const UPGRADING: &str = "Upgrading from non-versioned to versioned data";
 const BRIEF: &str = "backend will be unavailable for a brief period";

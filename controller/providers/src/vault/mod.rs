@@ -16,15 +16,25 @@
 
 mod auth;
 mod client;
+mod connect;
+mod dynamic;
 #[cfg(feature = "local-keys")]
 mod environment;
+mod find;
+mod kv;
+mod paths;
+mod publish;
+mod push;
 mod transit;
 
 pub(crate) use crate::json::Json;
 pub use auth::{Login, Session};
 pub use client::{Client, Settings};
+pub(crate) use connect::connect;
+pub use dynamic::{DynamicRequest, DynamicResult, generate};
 #[cfg(feature = "local-keys")]
 pub use environment::EnvironmentServers;
+pub use publish::{Published, publish};
 pub use transit::{ALLOWLIST, Allowlist, Servers, Transit};
 
 /// Name in errors: that of the property in the CRD.

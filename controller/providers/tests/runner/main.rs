@@ -13,9 +13,13 @@ mod run_peer;
 
 mod age_keys;
 mod age_vectors;
+#[cfg(feature = "aws")]
+mod aws;
 mod gpg;
 mod peer;
 mod sops_files;
+#[cfg(feature = "vault")]
+mod vault;
 
 use std::path::Path;
 use std::process::Command;

@@ -7,13 +7,22 @@ use std::collections::BTreeMap;
 
 use sealops_crds::external_secret::GeneratorRef;
 use sealops_crds::generators::{ClusterGenerator, FakeSpec, GROUP, OPAQUE};
+#[cfg(feature = "cluster")]
+use sealops_crds::generators::{VaultDynamicSecretSpec, VaultResultType};
 use sealops_crds::secret_store::{Provider, SecretStoreSpec, WebhookProvider};
 use sealops_formats::Plaintext;
 use sealops_providers::{BoxFuture, ProviderError, ProviderErrorKind, RemoteKey, RemoteValue};
+#[cfg(feature = "cluster")]
+use sealops_providers::{
+    ConnectContext, StoreIdentity,
+    vault::{DynamicRequest, DynamicResult},
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+#[cfg(feature = "cluster")]
+use super::credentials::Credentials;
 use super::credentials::StoreEnvironment;
 use super::direct::connect_once;
 use super::store::{StoreKey, StoreObject};
@@ -21,6 +30,7 @@ use crate::object::{ClusterReader, ReadError};
 
 mod mfa;
 mod password;
+mod ssh_key;
 mod uuid;
 
 /// What a generator made.
@@ -169,6 +179,8 @@ impl Run<'_> {
                 Ok(Generated { values, state: None })
             }
             "MFA" => self.mfa(found).await,
+            "SSHKey" => ssh_key::generate(&settings(found)?).map(Generated::from).map_err(failed),
+            "VaultDynamicSecret" => self.vault(found).await.map(Generated::from),
             "Webhook" => self.webhook(found).await.map(Generated::from),
             kind => Err(GeneratorProblem::Get(format!(
                 "the generator {kind} is not supported by this version of sealops; its object is kept as it is"
@@ -200,6 +212,50 @@ impl Run<'_> {
         let seed =
             seed.ok_or_else(|| failed(format!("secret key {key} does not exist in secret data map")))?;
         mfa::generate(&spec, seed, self.now).map(Generated::from).map_err(failed)
+    }
+
+    /// Asks an engine of Vault, as a store of the namespace would. What it leases is recorded nowhere, as upstream; it
+    /// ends by itself.
+    #[cfg(feature = "cluster")]
+    async fn vault(&self, found: &Found) -> Result<BTreeMap<String, Plaintext>, GeneratorProblem> {
+        let spec: VaultDynamicSecretSpec = settings(found)?;
+        let result = match spec.result_type {
+            None | Some(VaultResultType::Data) => DynamicResult::Data,
+            Some(VaultResultType::Auth) => DynamicResult::Auth,
+            Some(VaultResultType::Raw) => DynamicResult::Raw,
+            Some(VaultResultType::Other(word)) => {
+                return Err(GeneratorProblem::Use(format!("spec.resultType: {word:?} is not known")));
+            }
+        };
+        let request = DynamicRequest {
+            path: spec.path,
+            method: spec.method.unwrap_or_default(),
+            parameters: spec.parameters,
+            query: spec.get_parameters.unwrap_or_default(),
+            result,
+            allow_empty: spec.allow_empty_response.unwrap_or(false),
+        };
+        let store = StoreIdentity {
+            namespace: Some(self.namespace.to_owned()),
+            name: "generator".to_owned(),
+            user_namespace: self.namespace.to_owned(),
+        };
+        let credentials = Credentials::new(&store, self.cluster, self.environment);
+        let context =
+            ConnectContext { store: &store, credentials: &credentials, network: self.environment.network };
+        let made = sealops_providers::vault::generate(
+            &spec.provider,
+            spec.retry_settings.as_ref(),
+            &request,
+            &context,
+        );
+        made.await.map_err(|error| GeneratorProblem::Use(words(&error)))
+    }
+
+    /// Without a network there is no engine to ask.
+    #[cfg(not(feature = "cluster"))]
+    async fn vault(&self, _: &Found) -> Result<BTreeMap<String, Plaintext>, GeneratorProblem> {
+        Err(GeneratorProblem::Use("this program reaches no Vault".to_owned()))
     }
 
     /// A webhook store of the namespace, which is asked for nothing in particular.

@@ -8,7 +8,6 @@ use sealops_crds::push_secret::{
     PushConversionStrategy, PushData, PushDataTo, PushMatch, PushRemoteRef, PushStoreRef, SyncedPushSecrets,
 };
 use sealops_formats::Plaintext;
-use sealops_formats::manifest::{Node, to_json};
 use sealops_providers::PushTarget;
 
 use super::keys;
@@ -211,16 +210,41 @@ fn write_of(entry: Entry, values: &BTreeMap<String, Plaintext>) -> Result<Write,
 
 /// Returns the values as one JSON object of strings.
 fn object<'a>(values: impl Iterator<Item = (&'a String, &'a &'a Plaintext)>) -> Result<Plaintext, String> {
-    let mut entries = Vec::new();
-    for (key, value) in values {
-        if value.expose_str().is_none() {
-            return Err(format!(
+    let mut out = Plaintext::from("{");
+    for (index, (key, value)) in values.enumerate() {
+        let text = value.expose_str().ok_or_else(|| {
+            format!(
                 "secret key {key} holds bytes that are no text, which a JSON object cannot carry; push it by itself"
-            ));
-        }
-        entries.push((key.as_str(), Node::text(value.duplicate())));
+            )
+        })?;
+        out.push(if index == 0 { b"" } else { b"," });
+        quote(key, &mut out);
+        out.push(b":");
+        quote(text, &mut out);
     }
-    Ok(to_json(&Node::map(entries)))
+    out.push(b"}");
+    Ok(out)
+}
+
+/// Writes a JSON string as Go does without escaping for HTML.
+fn quote(text: &str, out: &mut Plaintext) {
+    out.push(b"\"");
+    for character in text.chars() {
+        match character {
+            '"' => out.push(b"\\\""),
+            '\\' => out.push(b"\\\\"),
+            '\n' => out.push(b"\\n"),
+            '\r' => out.push(b"\\r"),
+            '\t' => out.push(b"\\t"),
+            '\u{8}' => out.push(b"\\b"),
+            '\u{c}' => out.push(b"\\f"),
+            special @ ('\0'..'\u{20}' | '\u{2028}' | '\u{2029}') => {
+                out.push(format!("\\u{:04x}", u32::from(special)).as_bytes());
+            }
+            other => out.push(other.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    out.push(b"\"");
 }
 
 /// Returns what was written before and is wanted no more: by store, then by place.
@@ -308,6 +332,19 @@ mod tests {
             { "storeRef": { "name": "s" }, "remoteKey": "none", "match": { "regexp": "zzz" } }] }));
         assert_eq!(places, ["all"]);
         assert_eq!(texts, [r#"{"pass":"pass","user":"user"}"#]);
+    }
+
+    #[test]
+    fn objects_are_json() {
+        let odd = "a\"b\\c\n\t\u{1}\u{2028}<é>";
+        let values = BTreeMap::from([("k".to_owned(), Plaintext::from(odd))]);
+        let values: BTreeMap<&String, &Plaintext> = values.iter().collect();
+        let text = object(values.iter().map(|(key, value)| (*key, value))).unwrap();
+        assert_eq!(text.expose_str().unwrap(), "{\"k\":\"a\\\"b\\\\c\\n\\t\\u0001\\u2028<é>\"}");
+        assert_eq!(serde_json::from_slice::<Value>(text.expose()).unwrap()["k"], odd);
+        let bytes = Plaintext::from(&[0xff][..]);
+        let error = object([(&"k".to_owned(), &&bytes)].into_iter()).unwrap_err();
+        assert!(error.contains("secret key k"), "{error}");
     }
 
     #[test]

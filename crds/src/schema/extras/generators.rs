@@ -65,7 +65,7 @@ pub(super) const VAULT_DYNAMIC_SECRET: Kind = Kind {
     kind: VaultDynamicSecret::KIND,
     plural: VaultDynamicSecret::PLURAL,
     derived: super::super::derived::<VaultDynamicSecret>,
-    extras: &[("spec", VAULT_ROWS)],
+    extras: &[("spec", VAULT_ROWS), ("spec", super::vault::DYNAMIC)],
     ..GENERATOR
 };
 
@@ -82,6 +82,7 @@ pub(super) const CLUSTER_GENERATOR: Kind = Kind {
         ("spec.generator.webhookSpec", super::providers::WEBHOOK),
         ("spec.generator.webhookSpec", WEBHOOK_ROWS),
         ("spec.generator.vaultDynamicSecretSpec", VAULT_ROWS),
+        ("spec.generator.vaultDynamicSecretSpec", super::vault::DYNAMIC),
     ],
     ..GENERATOR
 };

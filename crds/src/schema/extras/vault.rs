@@ -80,3 +80,6 @@ macro_rules! rows {
 
 /// Rows of a store in Vault. OpenBao's is kept as it comes.
 pub(super) const VAULT: &[Extra] = rows!("spec.provider.vault");
+
+/// Rows of the settings that a VaultDynamicSecret has.
+pub(super) const DYNAMIC: &[Extra] = rows!("provider");

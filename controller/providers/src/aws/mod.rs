@@ -1,0 +1,29 @@
+//! AWS: one login and one HTTP client for KMS (SOPS) and for Secrets Manager and Parameter Store (External Secrets).
+//!
+//! ```text
+//!   auth: environment, profile, web identity, static keys ──► roles, one after the other ──► SdkConfig
+//!            └── http_client: the SDK's requests through our HttpClient, with its limits and its one TLS stack
+//!   kms: KeyService                                        by aws-sdk-kms
+//!   secrets_manager, parameter_store: SecretsReader, …     by api: one signed JSON POST a call
+//!   s3: puts an object                                     by one signed request
+//! ```
+//!
+//! Of AWS's errors the code is told and never the message: services quote what they were sent.
+//!
+//! What aws-sdk-kms copies of a part (its `Blob`, its JSON) is not wiped; the answers' bodies are.
+
+mod api;
+mod auth;
+mod connect;
+mod error;
+mod http_client;
+mod kms;
+mod parameter_store;
+mod push;
+mod s3;
+mod secrets_manager;
+
+pub use auth::{Base, Role, session_name};
+pub(crate) use connect::connect;
+pub use kms::Kms;
+pub use s3::S3;
