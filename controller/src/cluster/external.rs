@@ -252,15 +252,17 @@ impl ExternalDriver {
 
     fn schedule(&self, item: Item<ObjectKey>, again: Again) {
         let queue = &self.shared.queue;
+        // The guard is kept to the end: what comes for the key until then makes it dirty.
+        let Item { key, guard: _guard, .. } = item;
         match again {
             Again::After { wait, .. } => {
-                queue.forget(&item.key);
+                queue.forget(&key);
                 if let Some(wait) = wait {
                     let late = wait.mul_f64(JITTER * random_fraction());
-                    queue.add_after(item.key.clone(), Lane::Resync, (wait + late).min(LONGEST_WAIT));
+                    queue.add_after(key, Lane::Resync, (wait + late).min(LONGEST_WAIT));
                 }
             }
-            Again::Backoff => drop(queue.failed(item.key.clone())),
+            Again::Backoff => drop(queue.failed(key)),
             Again::OnChange => {}
         }
     }
@@ -370,7 +372,7 @@ impl ExternalDriver {
             },
         };
         let settled = result.as_ref().copied();
-        self.count(key, settled, &attempt, started);
+        self.count(key, object, settled, &attempt, started);
         if settled.is_ok_and(|settled| settled != Settled::NotDue) {
             lock(&self.moved).remove(key);
         }
@@ -387,6 +389,7 @@ impl ExternalDriver {
     fn count(
         &self,
         key: &ObjectKey,
+        object: &ExternalSecret,
         result: Result<Settled, &Failure>,
         attempt: &Attempt,
         started: Timestamp,
@@ -399,8 +402,11 @@ impl ExternalDriver {
         let is_ready = result.is_ok();
         let kind = ExternalKind::ExternalSecret;
         metrics.external_condition(kind, &key.namespace, &key.name, is_ready, took);
-        let refreshed = is_ready.then(|| started.as_second());
-        let next = attempt.wait.map(|wait| started.as_second() + wait.as_secs().cast_signed());
+        let stored = object.status.as_ref().and_then(|status| status.refresh_time.as_deref());
+        let stored = stored.and_then(|time| time.parse::<Timestamp>().ok()).map(Timestamp::as_second);
+        let refreshed = if is_ready { Some(started.as_second()) } else { stored };
+        let wait = attempt.wait.and_then(|wait| i64::try_from(wait.as_secs()).ok());
+        let next = wait.map(|wait| started.as_second().saturating_add(wait));
         metrics.external_sync(&key.namespace, &key.name, is_ready, refreshed, next);
     }
 

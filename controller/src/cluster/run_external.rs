@@ -168,7 +168,7 @@ impl ExternalHalf {
         tokio::spawn(Arc::clone(&store).watch());
         let queue = Arc::clone(&store);
         half.add(store.lead(leadership.clone(), stop.clone()), move || {
-            queue.queue().shut_down(Drain::Discard)
+            queue.queue().shut_down(Drain::Discard);
         });
         let external = ExternalOptions {
             namespaces: namespaces.clone(),

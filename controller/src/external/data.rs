@@ -222,7 +222,10 @@ impl Fetch<'_> {
         }
         let Surroundings { cluster, stores, .. } = *self.surroundings;
         let store = find_store(stores.rules(), reference, self.namespace(), cluster).await;
-        let store = store.map_err(|problem: StoreProblem| Failure::cause(problem.to_string()))?;
+        let store = store.map_err(|problem: StoreProblem| Failure {
+            is_foreign: problem.is_foreign(),
+            ..Failure::cause(problem.to_string())
+        })?;
         let handle = stores.open(&store, self.namespace(), cluster).await.map_err(failure)?;
         let dialect = handle.dialect().ok_or_else(|| Failure::cause("the store cannot be read from"))?;
         let open = Open { handle, dialect };

@@ -310,19 +310,19 @@ mod tests {
             |links: &mut Links, version, listing| links.put_store(&own, version, Some(&provider), listing);
         assert!(put(&mut links, store(1, false), true).is_empty(), "a first list is no news");
         assert!(put(&mut links, store(1, true), false).is_empty(), "its users will see");
-        assert_eq!(put(&mut links, store(1, false), false), [key.clone()]);
-        assert_eq!(put(&mut links, store(2, false), false), [key.clone()]);
+        assert_eq!(put(&mut links, store(1, false), false), std::slice::from_ref(&key));
+        assert_eq!(put(&mut links, store(2, false), false), std::slice::from_ref(&key));
         let token = ObjectKey::new("shop", "token");
         assert!(links.put_secret(&token, &version("1")).1.is_empty());
         assert!(links.put_secret(&token, &version("1")).1.is_empty());
         assert_eq!(
             links.put_secret(&token, &version("2")).1,
-            [key.clone()],
+            std::slice::from_ref(&key),
             "a namespaced store reads its own namespace"
         );
         let map = ObjectKey::new("shop", "tpl");
         assert!(links.put_config_map(&map, &version("1")).is_empty());
-        assert_eq!(links.put_config_map(&map, &version("2")), [key.clone()]);
+        assert_eq!(links.put_config_map(&map, &version("2")), std::slice::from_ref(&key));
         links.forget_object(&key);
         assert!(links.put_config_map(&map, &version("3")).is_empty());
         assert!(links.readers.is_empty() && links.by_target.is_empty() && links.by_hash.is_empty());
@@ -352,7 +352,7 @@ mod tests {
         let mut secret = version("1");
         secret.labels_mut().insert(MANAGED.into(), "true".into());
         secret.labels_mut().insert(CREATED_BY.into(), owner_hash("shop", "app"));
-        assert_eq!(links.put_secret(&ObjectKey::new("shop", "old"), &secret).0, [key.clone()]);
+        assert_eq!(links.put_secret(&ObjectKey::new("shop", "old"), &secret).0, std::slice::from_ref(&key));
         links.put_secret(&ObjectKey::new("shop", "new"), &secret);
         assert_eq!(links.orphans(&key, &object), ["old"]);
         links.forget_secret(&ObjectKey::new("shop", "old"));

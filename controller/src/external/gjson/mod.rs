@@ -16,11 +16,11 @@ use sealops_formats::Plaintext;
 use super::json::{self, Kind};
 
 /// Longest path, in bytes.
-pub(crate) const MAX_PATH_BYTES: usize = 16 << 10;
+const MAX_PATH_BYTES: usize = 16 << 10;
 /// Deepest nesting of a path's steps.
-pub(crate) const MAX_DEPTH: usize = 128;
+const MAX_DEPTH: usize = 128;
 /// Largest text that a path makes, in bytes.
-pub(crate) const MAX_RESULT_BYTES: usize = 16 << 20;
+const MAX_RESULT_BYTES: usize = 16 << 20;
 
 /// Returns what is at a path, as gjson's `String()`: strings without quotes, lists and objects as they stand, null empty.
 /// `None` where there is nothing.
