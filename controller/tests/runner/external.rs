@@ -176,7 +176,7 @@ fn failures_stay_with_their_object() {
             (
                 "no-store",
                 "could not get secret data from provider",
-                "could not get SecretStore \"none\", it does not exist",
+                "could not get SecretStore \"none\", SecretStore.external-secrets.io \"none\" not found",
             ),
             (
                 "interval",
