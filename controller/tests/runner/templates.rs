@@ -103,6 +103,9 @@ impl World {
         let before = self.value(&kind, &name).unwrap_or(json!({ "metadata": { "generation": 0 } }));
         let changed = before["spec"] != object["spec"];
         object["metadata"]["namespace"] = json!("test");
+        if kind == "Secret" && object["type"].is_null() {
+            object["type"] = json!("Opaque");
+        }
         object["metadata"]["uid"] = json!(format!("uid-of-{name}"));
         object["metadata"]["generation"] =
             json!(before["metadata"]["generation"].as_i64().unwrap_or(1) + i64::from(changed));
