@@ -57,6 +57,16 @@ impl Breaker {
         (!wait.is_zero()).then(|| Open { wait, failures: state.failures, reason: state.reason.clone() })
     }
 
+    /// Returns why the store was left alone last, as long as no call came through since: what its status says. It is
+    /// forgotten where nobody calls any more.
+    pub(super) fn held(&self) -> Option<Open> {
+        let state = self.lock();
+        let until = state.open_until?;
+        let wait = until.saturating_duration_since(Instant::now());
+        let is_recent = Instant::now().saturating_duration_since(until) < 2 * OPEN_CAP;
+        is_recent.then(|| Open { wait, failures: state.failures, reason: state.reason.clone() })
+    }
+
     /// Lets a call pass, or says why not. After the wait one call passes, and the others wait for what becomes of it.
     pub(super) fn pass(&self) -> Result<(), ProviderErrorKind> {
         if let Some(open) = self.open() {
@@ -82,12 +92,18 @@ impl Breaker {
         was_open
     }
 
+    /// Returns whether a failure is about the store, and not about one value or its settings.
+    pub(super) fn counts(kind: &ProviderErrorKind) -> bool {
+        use ProviderErrorKind::{Throttled, Unauthenticated, Unavailable};
+        matches!(kind, Throttled(_) | Unavailable(_) | Unauthenticated(_))
+    }
+
     /// Counts a failure. Returns whether that opened the breaker, or keeps it open.
     pub(super) fn failed(&self, kind: &ProviderErrorKind) -> bool {
         let asked = match kind {
             ProviderErrorKind::Throttled(after) => *after,
-            ProviderErrorKind::Unavailable(_) | ProviderErrorKind::Unauthenticated(_) => None,
-            // The store answers; what it says is about one value, or about its settings.
+            kind if Self::counts(kind) => None,
+            // The store answers.
             _ => {
                 self.succeeded();
                 return false;

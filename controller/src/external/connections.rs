@@ -78,9 +78,9 @@ impl Connections {
         Self { rules, environment, observer, slots: Mutex::default() }
     }
 
-    /// Returns why a store is left alone at the moment.
+    /// Returns why a store is left alone, until a call comes through.
     pub fn left_alone(&self, store: &StoreKey) -> Option<Open> {
-        lock(&self.slots).get(store)?.breaker.open()
+        lock(&self.slots).get(store)?.breaker.held()
     }
 
     /// Drops the logins of a store that is gone.
@@ -117,7 +117,8 @@ impl Connections {
         slots.into_iter().filter(uses).map(|slot| slot.key.clone()).collect()
     }
 
-    /// Checks a store; returns also what it is made from. Passes the breaker: a check is the attempt that may close it.
+    /// Checks a store; returns also what it is made from. Does not count for the breaker: some checks ask for less than a
+    /// read does.
     pub async fn check(
         &self,
         store: &StoreObject,
@@ -137,7 +138,6 @@ impl Connections {
             Ok(live) => live,
             Err(_) if used.needs_user => return (of_users(), used.objects()),
             Err(error) => {
-                slot.count(Err(&error.kind));
                 let checked = Checked { result: Err(CheckError::Open(error)), capabilities: None };
                 return (checked, used.objects());
             }
@@ -147,10 +147,6 @@ impl Connections {
             Some(check) => check.validate().await,
             None => Ok(Validation::Unknown),
         };
-        // An unclear answer says nothing about the calls of others.
-        if !matches!(result, Ok(Validation::Unclear(_))) {
-            slot.count(result.as_ref().map(drop).map_err(|error| &error.kind));
-        }
         let capabilities = Some(capabilities(&live.connection));
         (Checked { result: result.map_err(CheckError::Validate), capabilities }, live.used.objects())
     }

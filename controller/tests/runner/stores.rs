@@ -447,6 +447,9 @@ fn secrets_of_another_namespace_by_every_login() {
     });
 }
 
+/// Hash of an object without labels and annotations.
+const NO_LABELS: &str = "f47fe3c0b255b6dd8047cdffa772587bb829efe7a1cb70febeda2eb2";
+
 fn canary() -> String {
     "canary-7b2f9d61".to_owned()
 }
@@ -530,14 +533,15 @@ fn a_thousand_objects_ask_for_a_hundred_keys_once() {
             format!("{}-k42", canary()).into_bytes()
         );
         server.answer_with(0);
-        let touch = json!({ "metadata": { "annotations": { "look": "again" } } });
-        stores.patch("web", &PatchParams::default(), &Patch::Merge(&touch)).await?;
-        eventually("a forced object is synchronised again", PATIENCE * 8, async || {
+        let mut tries = 0;
+        eventually("a forced object is synchronised again", PATIENCE * 4, async || {
+            tries += 1;
+            let force = json!({ "metadata": { "annotations": { "force-sync": format!("again-{tries}") } } });
+            external.patch("app-7", &PatchParams::default(), &Patch::Merge(&force)).await.ok()?;
             let object = external.get("app-7").await.ok()?;
             let ready = object.data.pointer("/status/conditions/0/status")? == "True";
             let version = object.data.pointer("/status/syncedResourceVersion")?.as_str()?.to_owned();
-            (ready && !version.ends_with("f47fe3c0b255b6dd8047cdffa772587bb829efe7a1cb70febeda2eb2"))
-                .then_some(())
+            (ready && !version.ends_with(NO_LABELS)).then_some(())
         })
         .await?;
         open(false).await?;

@@ -104,10 +104,7 @@ impl Filter {
 
 impl Comparison {
     fn holds(&self, element: &Json) -> bool {
-        let found = match self.path.find(element) {
-            Ok(Found::One(value)) => value,
-            _ => return false,
-        };
+        let Ok(Found::One(found)) = self.path.find(element) else { return false };
         match &self.with {
             None => matches!(found, Json::Bool(true)),
             Some((operator, constant)) => operator.holds(found, constant),

@@ -145,14 +145,12 @@ impl Slot {
 
     /// Counts what became of a call.
     pub(super) fn count(&self, result: Result<(), &ProviderErrorKind>) {
-        let before = self.breaker.open().is_some();
-        match result {
-            Ok(()) => self.breaker.succeeded(),
-            Err(kind) => self.breaker.failed(kind),
+        let (turned, is_open) = match result {
+            Err(kind) if Breaker::counts(kind) => (self.breaker.failed(kind), true),
+            _ => (self.breaker.succeeded(), false),
         };
-        let after = self.breaker.open().is_some();
-        if before != after {
-            self.observer.breaker(&self.key, after);
+        if turned {
+            self.observer.breaker(&self.key, is_open);
         }
     }
 
