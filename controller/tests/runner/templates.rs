@@ -128,12 +128,20 @@ impl World {
         let fields = |map: &Value| -> Value {
             map.as_object().into_iter().flatten().map(|(key, _)| (format!("f:{key}"), json!({}))).collect()
         };
+        // A write owns the entries that it changes, and those that it owned before.
+        let before = before.unwrap_or_default();
+        let mut data = object["data"].clone();
+        if let Some(entries) = data.as_object_mut() {
+            let owned = &before["metadata"]["managedFields"][0]["fieldsV1"]["f:data"];
+            entries
+                .retain(|key, value| before["data"][key] != *value || !owned[format!("f:{key}")].is_null());
+        }
         let metadata = &object["metadata"];
         let owned = json!({
             "f:metadata": {
                 "f:labels": fields(&metadata["labels"]), "f:annotations": fields(&metadata["annotations"]),
             },
-            "f:data": fields(&object["data"]),
+            "f:data": fields(&data),
         });
         object["metadata"]["uid"] = json!(format!("uid-of-{name}"));
         object["metadata"]["managedFields"] = json!([{ "manager": manager, "fieldsV1": owned }]);
