@@ -348,17 +348,13 @@ impl StoreDriver {
     /// Checks a store, and notes what it was made from.
     async fn check(&self, key: &ObjectKey, store: StoreObject) -> Checked {
         let checking = self.connections.check(&store, &self.shared.reader);
-        let (checked, uses) = match timeout(CHECK_TIMEOUT, checking).await {
-            Ok(checked) => checked,
-            Err(_) => {
-                let problem = format!("the check did not end within {} s", CHECK_TIMEOUT.as_secs());
-                let kind = sealops_providers::ProviderErrorKind::Unavailable(problem);
-                let backend = store.spec.provider.as_ref().map_or("unknown", |it| it.name()).to_owned();
-                let target = "the store".to_owned();
-                let error = sealops_providers::ProviderError { backend, operation: "validate", target, kind };
-                let result = Err(CheckError::Validate(error));
-                return Checked { result, capabilities: None };
-            }
+        let Ok((checked, uses)) = timeout(CHECK_TIMEOUT, checking).await else {
+            let problem = format!("the check did not end within {} s", CHECK_TIMEOUT.as_secs());
+            let kind = sealops_providers::ProviderErrorKind::Unavailable(problem);
+            let backend = store.spec.provider.as_ref().map_or("unknown", |it| it.name()).to_owned();
+            let target = "the store".to_owned();
+            let error = sealops_providers::ProviderError { backend, operation: "validate", target, kind };
+            return Checked { result: Err(CheckError::Validate(error)), capabilities: None };
         };
         let from_secrets = uses.iter().any(|used| used.kind == "Secret");
         lock(&self.seen).note_uses(key, uses);

@@ -1,4 +1,5 @@
 //! Client and server against each other and against servers that misbehave, with short limits.
+#![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -74,7 +74,7 @@ mod tests {
         let key = ObjectKey::new("n", "p");
         assert!(!pushers.note(key.clone(), &push("None", refs.clone())));
         assert!(pushers.note(key.clone(), &push("Delete", refs.clone())));
-        assert!(!pushers.note(key.clone(), &push("Delete", refs)), "the same again");
+        assert!(!pushers.note(key, &push("Delete", refs)), "the same again");
         let (none, blue) = (Labels::new(), Labels::from([("team".to_owned(), "blue".to_owned())]));
         let uses = |pushers: &Pushers, namespace: &str, name: &str, labels: &Labels| {
             pushers.use_store(&ObjectKey::new(namespace, name), labels)

@@ -13,10 +13,13 @@ use crate::external::direct::DirectStores;
 use crate::external::store::Freshness;
 use crate::object::{ConfigMapObject, ObjectReader, ReadError, SecretObject};
 
+/// Version and value by namespace and name.
+type Versions = BTreeMap<(String, String), (u32, String)>;
+
 /// A cluster with Secrets whose versions can be changed.
 #[derive(Clone, Default)]
 struct World {
-    secrets: Arc<Mutex<BTreeMap<(String, String), (u32, String)>>>,
+    secrets: Arc<Mutex<Versions>>,
     reads: Arc<AtomicUsize>,
 }
 

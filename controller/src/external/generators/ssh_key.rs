@@ -187,7 +187,7 @@ fn private_text(parts: &Parts, comment: &str) -> Result<Plaintext, String> {
     list.push(parts.private.expose());
     string(comment.as_bytes(), &mut |bytes| list.push(bytes));
     for (_, pad) in (list.len() % BLOCK..BLOCK).zip(1u8..) {
-        if list.len() % BLOCK == 0 {
+        if list.len().is_multiple_of(BLOCK) {
             break;
         }
         list.push(&[pad]);
