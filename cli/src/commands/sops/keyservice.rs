@@ -11,7 +11,6 @@ use crate::sops::policy;
 /// It speaks the protocol of `sops keyservice`, in the clear and without a login: whoever reaches it can use the keys. A
 /// unix socket is for its owner only; TCP can be carried through an SSH tunnel.
 #[derive(clap::Args)]
-#[cfg_attr(not(feature = "clouds"), expect(dead_code, reason = "this build serves nothing"))]
 #[command(after_help = EXIT_CODES)]
 pub(in crate::commands) struct Args {
     /// tcp or unix

@@ -55,14 +55,12 @@ pub fn look(places: &BTreeMap<String, Place>, names: &Names, options: &Options, 
                     }
                 }
                 "Event" => events.extend(event(object, names, options)),
-                "Namespace" if is_ours(names, name) => {
-                    if !object["metadata"]["finalizers"].is_null() {
-                        let shown = json!({ "finalizers": object["metadata"]["finalizers"] });
-                        parts
-                            .entry("objects")
-                            .or_default()
-                            .insert(format!("Namespace/{key}"), names.back(&shown));
-                    }
+                "Namespace" if is_ours(names, name) && !object["metadata"]["finalizers"].is_null() => {
+                    let shown = json!({ "finalizers": object["metadata"]["finalizers"] });
+                    parts
+                        .entry("objects")
+                        .or_default()
+                        .insert(format!("Namespace/{key}"), names.back(&shown));
                 }
                 kind if OF_INTEREST.contains(&kind) && (!namespace.is_empty() || is_ours(names, name)) => {
                     let shown = names.back(&status(object, options));
