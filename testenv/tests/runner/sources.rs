@@ -13,6 +13,7 @@ const EXPOSE: &[&str] = &[
     "controller/providers/src/vault/", // tokens, answers
     "controller/providers/src/webhook/", // what templates rendered, paths into answers
     "controller/providers/src/local/", // what gpg and gpg-agent are told and say; keys given as texts
+    "controller/src/cluster/objects.rs", // answers of the API server, parsed
     "controller/src/cluster/api.rs", // request bodies, and a check that messages quote no value
     "controller/src/directory/load.rs", // the text of a manifest, parsed
     "controller/providers/src/aws/", // parts of data keys, values of stores, bodies
