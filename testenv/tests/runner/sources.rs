@@ -19,6 +19,7 @@ const EXPOSE: &[&str] = &[
     "controller/providers/src/webhook/", // what templates rendered, paths into answers
     "controller/src/external/gjson/",   // paths into values that are JSON
     "controller/src/external/json.rs",  // values that are JSON, read and written
+    "controller/src/cluster/objects.rs", // answers of the API server, parsed
     "controller/src/external/rewrite.rs", // names that templates yield; values that are merged
     "controller/src/external/values.rs", // decoding and properties of fetched values
     "controller/src/external/data.rs",  // decoding and properties of fetched values
