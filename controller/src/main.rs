@@ -62,7 +62,7 @@ fn start_external(command: external_secrets::Command) -> Result<(), String> {
     match command.asked {
         Asked::Controller(options) => {
             let options = (*options)?;
-            runtime()?.block_on(run_external(options))
+            to_end(run_external(options))
         }
         Asked::Healthy(options) => {
             let options = options?;
@@ -70,7 +70,7 @@ fn start_external(command: external_secrets::Command) -> Result<(), String> {
                 command = options.name,
                 "not needed: the definitions and a ValidatingAdmissionPolicy hold the rules; only probes are served"
             );
-            runtime()?.block_on(stay_healthy(&options.health, &options.metrics))
+            to_end(stay_healthy(&options.health, &options.metrics))
         }
     }
 }
@@ -81,7 +81,15 @@ fn start(setup: Setup) -> Result<(), String> {
         tracing::info!(version, "Starting sealed-secrets controller");
     }
     let options = setup.options?;
-    runtime()?.block_on(run(options))
+    to_end(run(options))
+}
+
+/// Runs to the end. What only waits for an answer then, a lookup of a name for example, is not waited for.
+fn to_end(work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let runtime = runtime()?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    result
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, String> {

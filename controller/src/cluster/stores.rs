@@ -36,7 +36,7 @@ mod pushers;
 use pushers::Pushers;
 
 /// Longest time of one check.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 /// Part of an interval by which checks are spread, in both directions.
 const JITTER: f64 = 0.1;
 
