@@ -155,12 +155,13 @@ impl Process {
         self.status_bytes("VmRSS:")
     }
 
-    /// Returns the largest resident set so far, in bytes.
+    /// Returns the largest memory so far, in bytes, without the pages of files: those of the program itself, which the
+    /// kernel takes back when memory is short.
     ///
     /// # Errors
     /// If the process has ended and was reaped.
-    pub fn peak_rss_bytes(&self) -> Result<u64> {
-        self.status_bytes("VmHWM:")
+    pub fn peak_memory_bytes(&self) -> Result<u64> {
+        Ok(self.status_bytes("VmHWM:")?.saturating_sub(self.status_bytes("RssFile:")?))
     }
 
     fn status_bytes(&self, field: &str) -> Result<u64> {

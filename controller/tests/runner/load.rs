@@ -84,15 +84,15 @@ fn f26_f29_a_burst_holds_up_nobody_and_stays_small() {
         assert!(worst <= stretched(LONGEST_WAIT), "{waits:?}");
 
         controller.wait_idle().await?;
-        let at_half = controller.process.peak_rss_bytes()? as f64;
+        let at_half = controller.process.peak_memory_bytes()? as f64;
         create_all(client.clone(), second).await?;
         done(objects).await?;
         controller.wait_idle().await?;
-        let cold = controller.process.peak_rss_bytes()? as f64;
+        let cold = controller.process.peak_memory_bytes()? as f64;
         assert!(controller.process.terminate(PATIENCE)?.success());
         let controller = Controller::start(&plane, &[]).await?;
         controller.wait_idle().await?;
-        let warm = controller.process.peak_rss_bytes()? as f64;
+        let warm = controller.process.peak_memory_bytes()? as f64;
         // An object costs what the second half has cost; the first one also fills buffers of fixed size.
         let more = (cold - at_half) / (objects - half) as f64 * (MEMORY_OBJECTS - objects as f64);
         let mib = |bytes: f64| bytes / 1024.0 / 1024.0;
