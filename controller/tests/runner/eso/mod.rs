@@ -10,7 +10,7 @@
 //!
 //! `departures.yaml` holds what differs on purpose, `pending.yaml` what is missing: a scenario there has to fail.
 
-mod http;
+pub mod http;
 mod lists;
 mod names;
 mod outcome;
