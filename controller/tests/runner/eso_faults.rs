@@ -115,7 +115,9 @@ fn a_webhook_that_fails_in_every_way_changes_no_secret() {
             assert_eq!(versions(&client).await?, before, "{name}: Secrets changed");
             proxy.clear();
             let healed = Instant::now();
-            all(&client, OBJECTS, "True").await.with_context(|| format!("after {name}\n{}", controller.log()))?;
+            all(&client, OBJECTS, "True")
+                .await
+                .with_context(|| format!("after {name}\n{}", controller.log()))?;
             let recovery = healed.elapsed();
             println!(
                 "{name}: {calls} calls in {seconds:.1} s ({:.1}/s), recovered in {:.1} s",

@@ -30,7 +30,7 @@ impl Providers {
         for (path, text) in [("text", value), ("host", "db"), ("b64", "YW1iZXI=")] {
             all.webhook
                 .route("w", &json!({ "path": format!("/{path}"), "body": json!({ "v": text }).to_string() }));
-            let body = json!({ "data": { "v": value } }).to_string();
+            let body = json!({ "data": { "v": text } }).to_string();
             all.put_vault(path, &body)?;
             all.put_aws(path, text)?;
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DynamicObject, ListParams};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use sealops_crds::ExternalSecret;
 use sealops_testenv::{AuditEntry, AuditMark, ControlPlane, ExternalSecretsOperator, eventually};
 use serde_json::{Value, json};
@@ -203,7 +203,28 @@ impl Scene {
     }
 }
 
-/// Theirs, ours, theirs again.
+/// Changes every spec so that its values are fetched again, and waits until that has happened.
+async fn fetch_again(client: &kube::Client) -> Result<()> {
+    let external = api(client, NAMESPACE);
+    let patch = Patch::Merge(json!({ "spec": { "refreshInterval": "2h" } }));
+    for object in external.list_metadata(&ListParams::default()).await? {
+        let name = object.metadata.name.unwrap_or_default();
+        external.patch(&name, &PatchParams::default(), &patch).await?;
+    }
+    eventually("everything is fetched again", PATIENCE * 3, async || {
+        let list = external.list(&ListParams::default()).await.ok()?;
+        let fetched = |object: &DynamicObject| {
+            let generation = object.metadata.generation.unwrap_or_default();
+            let synced = object.data.pointer("/status/syncedResourceVersion").and_then(Value::as_str);
+            object.data["spec"]["refreshPolicy"] == "CreatedOnce"
+                || synced.is_some_and(|synced| synced.starts_with(&format!("{generation}-")))
+        };
+        list.items.iter().all(fetched).then_some(())
+    })
+    .await
+}
+
+/// Theirs, ours, theirs again. Ours also fetches all values anew, and finds that the Secrets are as it would make them.
 #[test]
 fn takes_over_from_the_real_operator_and_gives_back() {
     run(async {
@@ -217,6 +238,13 @@ fn takes_over_from_the_real_operator_and_gives_back() {
         assert!(before.len() >= OBJECTS, "{} Secrets", before.len());
 
         let mut ours = scene.ours_writes_nothing(&before).await?;
+        let mark = scene.plane.audit().mark()?;
+        fetch_again(&client).await?;
+        ours.wait_idle().await?;
+        let writes = wrote(&scene.plane, mark, USER, "secrets")?;
+        assert!(writes.is_empty(), "ours wrote when it fetched again: {writes:#?}");
+        assert_eq!(differing(&before, &secrets(&client).await?), Vec::<String>::new());
+        all_ready(&client, "ours after fetching again", || ours.log()).await?;
         assert!(ours.process.terminate(PATIENCE)?.success(), "{}", ours.log());
 
         let mark = scene.plane.audit().mark()?;
