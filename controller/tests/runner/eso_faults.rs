@@ -89,8 +89,6 @@ fn a_webhook_that_fails_in_every_way_changes_no_secret() {
             .collect();
         apply(&plane, &objects).await?;
         all(&client, OBJECTS, "True").await.with_context(|| controller.log())?;
-        controller.wait_idle().await?;
-        let before = versions(&client).await?;
         let faults = [
             ("down", Fault::Reset),
             ("slow", Fault::Delay(Duration::from_secs(5))),
@@ -102,6 +100,8 @@ fn a_webhook_that_fails_in_every_way_changes_no_secret() {
             ("oversized", Fault::oversized(64 << 20)),
         ];
         for (name, fault) in faults {
+            controller.wait_idle().await?;
+            let before = versions(&client).await?;
             proxy.set(fault);
             proxy.reset_calls();
             let began = Instant::now();
