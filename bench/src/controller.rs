@@ -91,7 +91,10 @@ impl Running {
                 let port = real.metrics_port();
                 (Handle::Real(Box::new(real)), port)
             }
-            Side::Ours => start_ours(cluster, program)?,
+            Side::Ours => {
+                let (process, folder, port) = start_process(cluster, program)?;
+                (Handle::Ours { process, _folder: folder }, port)
+            }
         };
         Ok(Self { side, handle, metrics_port, mark })
     }
@@ -150,14 +153,15 @@ impl Running {
 }
 
 /// When the counter changed last.
-struct Quiet {
-    counter: f64,
-    changed: Option<f64>,
-    polls: u32,
+pub(crate) struct Quiet {
+    pub(crate) counter: f64,
+    pub(crate) changed: Option<f64>,
+    pub(crate) polls: u32,
 }
 
 impl Quiet {
-    fn note(&mut self, counter: f64, now: f64) {
+    /// Takes a reading at a time.
+    pub(crate) fn note(&mut self, counter: f64, now: f64) {
         if self.changed.is_none() || counter != self.counter {
             *self = Self { counter, changed: Some(now), polls: 0 };
         } else {
@@ -171,11 +175,13 @@ fn has_compared(side: Side, process: &Process) -> bool {
     side == Side::Real || process.log().is_ok_and(|log| log.contains("compared all SealedSecrets"))
 }
 
-fn is_write(entry: &AuditEntry) -> bool {
+/// Whether a request writes.
+pub(crate) fn is_write(entry: &AuditEntry) -> bool {
     matches!(entry.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection")
 }
 
-fn start_ours(cluster: &Cluster, program: &Path) -> Result<(Handle, u16)> {
+/// Starts ours; returns its folder and the port of its metrics too.
+pub(crate) fn start_process(cluster: &Cluster, program: &Path) -> Result<(Box<Process>, TempDir, u16)> {
     let kubeconfig = cluster.plane.kubeconfig_for(USER, &["system:masters"])?;
     let folder = tempfile::tempdir()?;
     let (port, metrics_port) = (free_port()?, free_port()?);
@@ -186,10 +192,11 @@ fn start_ours(cluster: &Cluster, program: &Path) -> Result<(Handle, u16)> {
     command.arg(format!("--listen-metrics-addr=127.0.0.1:{metrics_port}"));
     command.arg("--key-renew-period=0");
     let process = Box::new(Process::spawn("sealops-controller", command, folder.path())?);
-    Ok((Handle::Ours { process, _folder: folder }, metrics_port))
+    Ok((process, folder, metrics_port))
 }
 
-fn counter(port: u16, series: &str) -> Result<f64> {
+/// Returns the sum of the series whose lines begin so.
+pub(crate) fn counter(port: u16, series: &str) -> Result<f64> {
     let answer = http_get(([127, 0, 0, 1], port).into(), "/metrics", &[])?;
     ensure!(answer.status == 200, "GET /metrics: {}", answer.status);
     let lines = answer.body.lines().filter(|line| line.starts_with(series));
@@ -198,7 +205,7 @@ fn counter(port: u16, series: &str) -> Result<f64> {
 
 /// Returns the processor time of a process. The sum over its threads is exact (`schedstat`: nanoseconds) but misses
 /// threads that have ended; the process's own figure misses none but comes in ticks of 10 ms. Neither is ever too high.
-fn cpu_seconds(process: &Process) -> Result<f64> {
+pub(crate) fn cpu_seconds(process: &Process) -> Result<f64> {
     let mut nanoseconds = 0.0;
     for task in std::fs::read_dir(format!("/proc/{}/task", process.pid()))? {
         let text = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
@@ -208,7 +215,7 @@ fn cpu_seconds(process: &Process) -> Result<f64> {
 }
 
 /// Returns the seconds since a process was started (proc(5): ticks of 10 ms since boot, field 22).
-fn age(pid: u32) -> Result<f64> {
+pub(crate) fn age(pid: u32) -> Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let fields = stat.rsplit(')').next().unwrap_or_default();
     let started = fields.split_whitespace().nth(19).and_then(|field| field.parse::<f64>().ok());
@@ -218,8 +225,9 @@ fn age(pid: u32) -> Result<f64> {
     Ok(uptime - started / 100.0)
 }
 
-const USER: &str = "sealops";
+/// Our name in the audit log.
+pub(crate) const USER: &str = "sealops";
 /// No new keys, and requests as fast as the API server takes them: the peer at its best.
 const LIMITS_LIFTED: [&str; 3] = ["--kubeclient-qps=5000", "--kubeclient-burst=5000", "--key-renew-period=0"];
-const POLL: Duration = Duration::from_millis(80);
-const POLLS_AT_REST: u32 = 10;
+pub(crate) const POLL: Duration = Duration::from_millis(80);
+pub(crate) const POLLS_AT_REST: u32 = 10;

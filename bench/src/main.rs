@@ -1,7 +1,7 @@
 //! Measures sealops against the real tools, side by side in one run: `make bench`.
 //!
 //! ```text
-//!   bench [--quick] [P1] [SOPS] [P5] [KMS] [P7] [P8] [P9] [P12] [T1]
+//!   bench [--quick] [P1] [SOPS] [P5] [KMS] [P7] [P8] [P9] [P11] [P12] [T1]
 //! ```
 //!
 //! Peer and ours alternate on the same files and the same control plane; what both have made is compared before a
@@ -14,6 +14,7 @@
 mod cluster;
 mod command;
 mod controller;
+mod external;
 mod keys;
 mod kms;
 mod machine;
@@ -23,6 +24,7 @@ mod render;
 mod report;
 mod restart;
 mod seal;
+mod slow_store;
 mod sops_files;
 mod sops_repository;
 mod start;
@@ -53,7 +55,7 @@ impl Context {
 
 type Benchmark = fn(&Context, &mut Report) -> Result<()>;
 
-const BENCHMARKS: [(&str, Benchmark); 10] = [
+const BENCHMARKS: [(&str, Benchmark); 11] = [
     ("P1", start::run),
     // P1 to P6 in one go: they share their files.
     ("SOPS", sops_files::run),
@@ -64,6 +66,8 @@ const BENCHMARKS: [(&str, Benchmark); 10] = [
     ("P8", unseal::run),
     ("P8", unseal_cluster::run),
     ("P9", restart::run),
+    // P12 of ExternalSecrets too.
+    ("P11", external::run),
     ("P12", restart::run_memory),
     ("T1", render::run),
 ];
@@ -103,7 +107,7 @@ fn arguments() -> Result<(Vec<String>, bool)> {
         } else if BENCHMARKS.iter().any(|(name, _)| argument.eq_ignore_ascii_case(name)) {
             names.push(argument);
         } else {
-            bail!("{argument}: the arguments are --quick and P1, SOPS, P5, KMS, P7, P8, P9, P12, T1");
+            bail!("{argument}: the arguments are --quick and P1, SOPS, P5, KMS, P7, P8, P9, P11, P12, T1");
         }
     }
     Ok((names, quick))

@@ -24,6 +24,7 @@
 
 mod audit;
 mod control_plane;
+mod external_secrets;
 mod fault_proxy;
 mod http_probe;
 mod kubeconfig;
@@ -44,6 +45,7 @@ mod template_oracle;
 
 pub use audit::{AuditEntry, AuditLog, AuditMark};
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
+pub use external_secrets::ExternalSecretsOperator;
 pub use fault_proxy::{Call, Canned, Fault, FaultProxy, Turns};
 pub use http_probe::{HttpAnswer, http_call, http_get};
 pub use moto::Moto;

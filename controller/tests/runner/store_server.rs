@@ -62,24 +62,25 @@ impl State {
     fn serve(&self, stream: TcpStream) {
         let Ok(mut writer) = stream.try_clone() else { return };
         let mut reader = BufReader::new(stream);
-        while let Some(path) = self.request(&mut reader) {
+        while let Some((path, last)) = self.request(&mut reader) {
             *self.requests.lock().unwrap().entry(path.clone()).or_default() += 1;
             let status = self.status.load(Ordering::SeqCst);
             let status = if status == 0 { 200 } else { status };
             let key = path.trim_start_matches('/');
             let body = format!(r#"{{"v": "{}-{key}"}}"#, self.value);
             let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-            if writer.write_all(answer.as_bytes()).is_err() {
+            if writer.write_all(answer.as_bytes()).is_err() || last {
                 return;
             }
         }
     }
 
-    fn request(&self, reader: &mut BufReader<TcpStream>) -> Option<String> {
+    /// Reads a request: its path, and whether the client wants no other on this connection.
+    fn request(&self, reader: &mut BufReader<TcpStream>) -> Option<(String, bool)> {
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
         let path = line.split(' ').nth(1)?.to_owned();
-        let mut length = 0;
+        let (mut length, mut last) = (0, false);
         loop {
             let mut line = String::new();
             reader.read_line(&mut line).ok()?;
@@ -87,12 +88,14 @@ impl State {
             if line.is_empty() {
                 break;
             }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            let line = line.to_ascii_lowercase();
+            last |= line == "connection: close";
+            if let Some(value) = line.strip_prefix("content-length:") {
                 length = value.trim().parse().ok()?;
             }
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
-        Some(path)
+        Some((path, last))
     }
 }

@@ -12,7 +12,7 @@
 
 #![allow(clippy::print_stdout, reason = "the run shows what it counted")]
 
-mod http;
+pub mod http;
 mod lists;
 mod names;
 mod outcome;
