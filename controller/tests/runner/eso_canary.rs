@@ -1,5 +1,6 @@
 //! A known value at five kinds of stores, on good and bad paths, with the most talkative log: it shows up in target
 //! Secrets only.
+#![allow(clippy::print_stdout, reason = "the run shows what it counted")]
 
 use anyhow::ensure;
 use k8s_openapi::api::core::v1::{ConfigMap, Event};

@@ -22,7 +22,6 @@ const EXPOSE: &[&str] = &[
     "controller/src/cluster/objects.rs", // answers of the API server, parsed
     "controller/src/external/rewrite.rs", // names that templates yield; values that are merged
     "controller/src/external/values.rs", // decoding and properties of fetched values
-    "controller/src/external/data.rs",  // decoding and properties of fetched values
     "controller/src/external/generators/", // encoding what was made; JSON of a webhook
     "controller/src/external/hash.rs",  // the data hash
     "controller/src/external/push/",    // whole Secrets as JSON; names that a template yields
