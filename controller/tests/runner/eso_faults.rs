@@ -73,9 +73,10 @@ fn failed() -> Vec<(String, String)> {
 
 #[test]
 fn a_webhook_that_fails_in_every_way_changes_no_secret() {
+    let server = StoreServer::start("amber").unwrap();
+    // It holds a runtime of its own, which has to end outside of this one.
+    let proxy = FaultProxy::http(local(server.port)).unwrap();
     run(async {
-        let server = StoreServer::start("amber")?;
-        let proxy = FaultProxy::http(local(server.port))?;
         let plane = control_plane().await?;
         let client = plane.client()?;
         plane.ensure_namespace(NAMESPACE).await?;
