@@ -42,6 +42,8 @@ pub(super) struct Breaker {
 struct State {
     failures: u32,
     open_until: Option<Instant>,
+    /// Whether the one attempt after the wait is under way.
+    probing: bool,
     reason: String,
 }
 
@@ -80,6 +82,7 @@ impl Breaker {
         let mut state = self.lock();
         if state.open_until.is_some() {
             state.open_until = Some(Instant::now() + PROBE);
+            state.probing = true;
         }
         Ok(())
     }
@@ -110,6 +113,11 @@ impl Breaker {
             }
         };
         let mut state = self.lock();
+        let is_open = state.open_until.is_some_and(|until| until > Instant::now());
+        // Calls that were under way when it opened fail for the same reason: they say nothing new.
+        if is_open && !std::mem::take(&mut state.probing) && asked.is_none() {
+            return true;
+        }
         state.failures = state.failures.saturating_add(1);
         state.reason = kind.to_string();
         let by_count = state
@@ -156,6 +164,18 @@ mod tests {
         assert!(breaker.succeeded());
         assert_eq!((breaker.open(), breaker.pass()), (None, Ok(())));
         assert!(!breaker.failed(&down()), "it counts from the start again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_under_way_when_it_opens_count_once() {
+        let breaker = Breaker::default();
+        let fail = |times: u32| (0..times).filter(|_| breaker.failed(&down())).count();
+        assert_eq!(fail(THRESHOLD + 20), 21);
+        assert_eq!(breaker.open().unwrap().wait, OPEN_BASE);
+        tokio::time::advance(OPEN_BASE).await;
+        assert_eq!(breaker.pass(), Ok(()));
+        assert_eq!(fail(20), 20);
+        assert_eq!(breaker.open().unwrap().wait, 2 * OPEN_BASE);
     }
 
     #[tokio::test(start_paused = true)]

@@ -128,7 +128,11 @@ pub(super) static CERT_CONTROLLER: &[Flag] = &[
     flag("service-namespace", Kind::Text("default"), "No effect."),
     flag("secret-name", Kind::Text("external-secrets-webhook"), "No effect."),
     flag("secret-namespace", Kind::Text("default"), "No effect."),
-    flag("crd-names", Kind::Texts, "No effect."),
+    flag(
+        "crd-names",
+        Kind::Texts,
+        "No effect. (default [externalsecrets.external-secrets.io,clustersecretstores.external-secrets.io,secretstores.external-secrets.io])",
+    ),
     flag("crd-requeue-interval", Kind::Duration("5m0s"), "No effect."),
     flag("enable-leader-election", Kind::Bool, "No effect."),
     flag("leader-election-id", Kind::Text("crd-certs-controller"), ""),
