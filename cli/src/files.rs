@@ -49,7 +49,7 @@ pub(crate) fn write(files: &[NewFile<'_>]) -> Result<(), CommandError> {
     write_all(files.iter().map(|file| (file, Before::Anything)), None)
 }
 
-/// As [`write`], where each target is as it has to be, and unless a signal comes before the first is replaced.
+/// As [`write()`], where each target is as it has to be, and unless a signal comes before the first is replaced.
 pub(crate) fn write_over(
     files: &[(NewFile<'_>, Before<'_>)],
     interrupt: Option<&Interrupt>,

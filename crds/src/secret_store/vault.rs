@@ -1,4 +1,5 @@
 //! The providers `vault` and `openBao`.
+#![allow(rustdoc::bare_urls, reason = "these texts become descriptions in the definitions")]
 
 use std::collections::BTreeMap;
 use std::fmt;
