@@ -214,10 +214,6 @@ fn error(operation: &'static str, key: &MasterKey, kind: ProviderErrorKind) -> P
     ProviderError { backend: key.list().to_owned(), operation, target: key.to_string(), kind }
 }
 
-fn is_here(key: &MasterKey) -> bool {
-    matches!(key.kind(), Some(KeyKind::Age | KeyKind::Pgp))
-}
-
 impl KeyService for Offered {
     fn wrap<'a>(
         &'a self,
@@ -226,7 +222,7 @@ impl KeyService for Offered {
     ) -> BoxFuture<'a, Result<String, ProviderError>> {
         const OPERATION: &str = "encrypt by";
         Box::pin(async move {
-            if !is_here(key) {
+            if !key.is_local() {
                 return self.service(OPERATION, key)?.wrap(key, part).await;
             }
             let part = KeyPart::new(part.plaintext().duplicate());
@@ -241,7 +237,7 @@ impl KeyService for Offered {
     ) -> BoxFuture<'a, Result<KeyPart, ProviderError>> {
         const OPERATION: &str = "decrypt by";
         Box::pin(async move {
-            if !is_here(key) {
+            if !key.is_local() {
                 return self.service(OPERATION, key)?.unwrap(key, wrapped).await;
             }
             let wrapped = wrapped.to_owned();

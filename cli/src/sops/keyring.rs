@@ -13,7 +13,7 @@ use sealops_crypto::sops::{
     RecoveryError, Timestamp, WrapError,
 };
 
-use super::network_keys::{NetworkKeys, is_local};
+use super::network_keys::NetworkKeys;
 use super::threads;
 
 /// Wraps and unwraps parts of data keys with what this machine has.
@@ -67,7 +67,7 @@ impl Keyring {
                 return recovery.finish();
             }
             let here =
-                open.iter().find(|attempt| is_local(attempt.key) && !said.contains_key(&attempt.position));
+                open.iter().find(|attempt| attempt.key.is_local() && !said.contains_key(&attempt.position));
             let Some(attempt) = here else {
                 let attempts = open.into_iter().map(|attempt| {
                     let reasons = said.remove(&attempt.position).unwrap_or_default();
@@ -105,7 +105,7 @@ impl Keyring {
     ) -> Result<KeyGroups, WrapError> {
         let mut wrapping = DataKeyWrapping::new(key, groups, &mut SystemRandom)?;
         let (here, mut elsewhere): (Vec<_>, Vec<_>) =
-            wrapping.tasks().into_iter().partition(|task| is_local(task.key));
+            wrapping.tasks().into_iter().partition(|task| task.key.is_local());
         let mut results = Vec::new();
         let mut said: HashMap<KeyPosition, Vec<String>> = HashMap::new();
         let machine = self.machine.as_deref();

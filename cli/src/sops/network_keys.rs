@@ -81,7 +81,7 @@ impl NetworkKeys {
 
     /// Returns whether anyone on the network is to be asked for a key.
     pub(crate) fn covers(&self, key: &MasterKey) -> bool {
-        !self.remotes.is_empty() || (self.own && !is_local(key))
+        !self.remotes.is_empty() || (self.own && !key.is_local())
     }
 
     /// Tries all keys at once, each with the reasons that there are already, until enough parts are in.
@@ -248,9 +248,4 @@ impl Started {
 /// Returns why the variables of other tools forbid a key, if they do.
 pub(crate) fn forbidden(key: &MasterKey) -> Option<String> {
     registry::forbidden(key)
-}
-
-/// Returns whether a key is one of this machine's kinds.
-pub(crate) fn is_local(key: &MasterKey) -> bool {
-    matches!(key.kind(), Some(KeyKind::Age | KeyKind::Pgp))
 }

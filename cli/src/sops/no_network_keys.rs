@@ -17,7 +17,7 @@ impl NetworkKeys {
     }
 
     pub(crate) fn covers(&self, key: &MasterKey) -> bool {
-        !is_local(key)
+        !key.is_local()
     }
 
     pub(crate) fn recover(
@@ -46,9 +46,4 @@ impl NetworkKeys {
 /// Nothing is asked, so nothing needs to be forbidden.
 pub(crate) fn forbidden(_: &MasterKey) -> Option<String> {
     None
-}
-
-/// Returns whether a key is one of this machine's kinds.
-pub(crate) fn is_local(key: &MasterKey) -> bool {
-    matches!(key.kind(), Some(KeyKind::Age | KeyKind::Pgp))
 }

@@ -89,6 +89,11 @@ impl MasterKey {
         })
     }
 
+    /// Returns whether the key is of a kind that this machine can hold: no network is asked for it.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Age { .. } | Self::Pgp { .. })
+    }
+
     /// Returns the list of the metadata in which the key stands.
     pub fn list(&self) -> &str {
         match self {
