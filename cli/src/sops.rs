@@ -36,6 +36,7 @@ pub(crate) mod status;
 pub(crate) mod threads;
 pub(crate) mod updatekeys;
 pub(crate) mod value;
+pub(crate) mod variables;
 pub(crate) mod verify;
 pub(crate) mod words;
 pub(crate) mod workplace;

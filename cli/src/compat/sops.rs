@@ -8,8 +8,6 @@ mod completion;
 mod flags;
 mod legacy;
 
-pub(crate) use actions::variables;
-
 use std::ffi::OsString;
 use std::process::ExitCode;
 

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Common, EXIT_CODES};
-use crate::compat::sops::variables;
 use crate::error::CommandError;
 use crate::sops::decrypt::{self, Decryption};
 use crate::sops::exec::{self, Program, Start};
 use crate::sops::open::{self, Source};
 use crate::sops::output::Output;
+use crate::sops::variables::variables;
 
 /// Run a command with decrypted values in its environment
 #[derive(clap::Args)]
