@@ -11,7 +11,6 @@ use std::process::{Command, Stdio};
 use rustix::io::Errno;
 use sealops_formats::Plaintext;
 use tempfile::TempPath;
-use zeroize::Zeroizing;
 
 pub(crate) use self::snapshot::Snapshot;
 use crate::error::CommandError;
@@ -221,12 +220,11 @@ pub(crate) fn list(folder: &Path, most: usize) -> Result<Vec<PathBuf>, CommandEr
 /// Reads to the end; `None` where there are more than `limit` bytes.
 pub(crate) fn read_from(mut source: impl Read, limit: usize) -> io::Result<Option<Plaintext>> {
     let mut text = Plaintext::default();
-    let mut chunk = Zeroizing::new(vec![0; 64 << 10]);
     loop {
-        match source.read(&mut chunk) {
+        match text.read_some(&mut source) {
             Ok(0) => return Ok(Some(text)),
-            Ok(count) if text.len() + count > limit => return Ok(None),
-            Ok(count) => text.push(&chunk[..count]),
+            Ok(_) if text.len() > limit => return Ok(None),
+            Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
