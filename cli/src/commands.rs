@@ -15,96 +15,81 @@ mod validate;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use crate::error::CommandError;
 use crate::ui;
 
-/// Seals Secrets for git, encrypts files as SOPS does, and renders a folder of manifests without a cluster
-///
-/// Under the names `kubeseal` and `sops` (symbolic links) it takes the flags of kubeseal 0.40.0 and sops 3.13.3.
-#[derive(Parser)]
-#[command(name = "sealops", version, arg_required_else_help = true, after_help = EXIT_CODES)]
-pub(crate) struct Cli {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
+const ABOUT: &str =
+    "Seals Secrets for git, encrypts files as SOPS does, and renders a folder of manifests without a cluster";
+const LONG_ABOUT: &str = "\
+    Seals Secrets for git, encrypts files as SOPS does, and renders a folder of manifests without a cluster\n\n\
+    Under the names `kubeseal` and `sops` (symbolic links) it takes the flags of kubeseal 0.40.0 and sops 3.13.3.";
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 the input cannot be used, 2 the command line is wrong, \
                           3 a server did not answer as it should.";
 
-#[derive(Subcommand)]
-enum Verb {
-    Encrypt(sops::encrypt::Args),
-    Decrypt(sops::decrypt::Args),
-    Edit(sops::edit::Args),
-    Rotate(sops::rotate::Args),
-    Set(sops::set::SetArgs),
-    Unset(sops::set::UnsetArgs),
-    #[command(name = "updatekeys")]
-    UpdateKeys(sops::updatekeys::Args),
-    Groups(sops::groups::Args),
-    #[command(name = "filestatus")]
-    FileStatus(sops::verify::StatusArgs),
-    ExecEnv(sops::exec::EnvArgs),
-    ExecFile(sops::exec::FileArgs),
-    #[command(name = "keyservice")]
-    KeyService(sops::keyservice::Args),
-    Publish(sops::publish::Args),
-    Verify(sops::verify::Args),
-    Explain(sops::explain::Args),
-    Seal(seal::Args),
-    Unseal(unseal::Args),
-    ReEncrypt(re_encrypt::Args),
-    Validate(validate::Args),
-    Render(render::Args),
-    Keys(keys::Args),
-    FetchCert(fetch_cert::Args),
-    Release(release::Args),
-    Crds(crds::Args),
-    Completions(completions::CompletionArgs),
-    Man(completions::ManArgs),
+/// A verb: its name, its flags, and what it does.
+struct Verb {
+    name: &'static str,
+    flags: fn(Command) -> Command,
+    run: fn(&ArgMatches) -> Result<Result<(), CommandError>, clap::Error>,
 }
+
+macro_rules! verb {
+    ($name:literal, $args:ty, $run:path) => {
+        Verb {
+            name: $name,
+            flags: <$args as Args>::augment_args,
+            run: |matches| Ok($run(&<$args as FromArgMatches>::from_arg_matches(matches)?)),
+        }
+    };
+}
+
+const VERBS: &[Verb] = &[
+    verb!("encrypt", sops::encrypt::Args, sops::encrypt::run),
+    verb!("decrypt", sops::decrypt::Args, sops::decrypt::run),
+    verb!("edit", sops::edit::Args, sops::edit::run),
+    verb!("rotate", sops::rotate::Args, sops::rotate::run),
+    verb!("set", sops::set::SetArgs, sops::set::set),
+    verb!("unset", sops::set::UnsetArgs, sops::set::unset),
+    verb!("updatekeys", sops::updatekeys::Args, sops::updatekeys::run),
+    verb!("groups", sops::groups::Args, sops::groups::run),
+    verb!("filestatus", sops::verify::StatusArgs, sops::verify::filestatus),
+    verb!("exec-env", sops::exec::EnvArgs, sops::exec::env),
+    verb!("exec-file", sops::exec::FileArgs, sops::exec::file),
+    verb!("keyservice", sops::keyservice::Args, sops::keyservice::run),
+    verb!("publish", sops::publish::Args, sops::publish::run),
+    verb!("verify", sops::verify::Args, sops::verify::run),
+    verb!("explain", sops::explain::Args, sops::explain::run),
+    verb!("seal", seal::Args, seal::run),
+    verb!("unseal", unseal::Args, unseal::run),
+    verb!("re-encrypt", re_encrypt::Args, re_encrypt::run),
+    verb!("validate", validate::Args, validate::run),
+    verb!("render", render::Args, render::run),
+    verb!("keys", keys::Args, keys::run),
+    verb!("fetch-cert", fetch_cert::Args, fetch_cert::run),
+    verb!("release", release::Args, release::run),
+    verb!("crds", crds::Args, crds::run),
+    verb!("completions", completions::CompletionArgs, completions::completions),
+    verb!("man", completions::ManArgs, completions::man),
+];
 
 /// Runs the command line.
 pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
-    let parsed =
-        command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
-        Ok(cli) => cli,
+    let parsed = definition_for(arguments.get(1)).try_get_matches_from(arguments).and_then(|matches| {
+        let chosen = matches.subcommand().and_then(|(name, matches)| {
+            VERBS.iter().find(|verb| verb.name == name).map(|verb| (verb.run)(matches))
+        });
+        // None is not reachable: a verb is required, and all are in the table.
+        chosen.unwrap_or(Ok(Ok(())))
+    });
+    match parsed {
+        Ok(result) => finish(result),
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }
-    };
-    finish(match cli.verb {
-        Verb::Encrypt(args) => sops::encrypt::run(&args),
-        Verb::Decrypt(args) => sops::decrypt::run(&args),
-        Verb::Edit(args) => sops::edit::run(&args),
-        Verb::Rotate(args) => sops::rotate::run(&args),
-        Verb::Set(args) => sops::set::set(&args),
-        Verb::Unset(args) => sops::set::unset(&args),
-        Verb::UpdateKeys(args) => sops::updatekeys::run(&args),
-        Verb::Groups(args) => sops::groups::run(&args),
-        Verb::FileStatus(args) => sops::verify::filestatus(&args),
-        Verb::ExecEnv(args) => sops::exec::env(&args),
-        Verb::ExecFile(args) => sops::exec::file(&args),
-        Verb::KeyService(args) => sops::keyservice::run(&args),
-        Verb::Publish(args) => sops::publish::run(&args),
-        Verb::Verify(args) => sops::verify::run(&args),
-        Verb::Explain(args) => sops::explain::run(&args),
-        Verb::Seal(args) => seal::run(&args),
-        Verb::Unseal(args) => unseal::run(&args),
-        Verb::ReEncrypt(args) => re_encrypt::run(&args),
-        Verb::Validate(args) => validate::run(&args),
-        Verb::Render(args) => render::run(&args),
-        Verb::Keys(args) => keys::run(&args),
-        Verb::FetchCert(args) => fetch_cert::run(&args),
-        Verb::Release(args) => release::run(&args),
-        Verb::Crds(args) => crds::run(&args),
-        Verb::Completions(args) => completions::completions(&args),
-        Verb::Man(args) => completions::man(&args),
-    })
+    }
 }
 
 /// Reports an error and returns the exit code.
@@ -119,10 +104,31 @@ pub(crate) fn finish(result: Result<(), CommandError>) -> ExitCode {
 }
 
 /// Returns the command line's definition. Its help names environment variables and never shows what they hold.
-fn command() -> clap::Command {
-    hide_values(Cli::command())
+fn command() -> Command {
+    with_verbs(VERBS.iter())
 }
 
-fn hide_values(command: clap::Command) -> clap::Command {
+/// Returns as much of the definition as the first argument needs: all flags of all verbs cost a millisecond.
+fn definition_for(first: Option<&OsString>) -> Command {
+    let first = first.and_then(|argument| argument.to_str()).unwrap_or_default();
+    match VERBS.iter().find(|verb| verb.name == first) {
+        Some(verb) => with_verbs([verb].into_iter()),
+        None if matches!(first, "-V" | "--version") => with_verbs([].into_iter()),
+        None => command(),
+    }
+}
+
+fn with_verbs(verbs: impl Iterator<Item = &'static Verb>) -> Command {
+    let top = Command::new("sealops")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .long_about(LONG_ABOUT)
+        .after_help(EXIT_CODES)
+        .subcommand_required(true)
+        .arg_required_else_help(true);
+    hide_values(top.subcommands(verbs.map(|verb| (verb.flags)(Command::new(verb.name)))))
+}
+
+fn hide_values(command: Command) -> Command {
     command.mut_args(|argument| argument.hide_env_values(true)).mut_subcommands(hide_values)
 }

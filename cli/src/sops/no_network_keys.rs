@@ -1,6 +1,6 @@
 //! What stands in for the network where this build has none.
 
-use sealops_crypto::sops::{Attempt, DataKeyRecovery, KeyKind, KeyPolicy, KeyPosition, MasterKey, WrapTask};
+use sealops_crypto::sops::{Attempt, DataKeyRecovery, KeyPolicy, KeyPosition, MasterKey, WrapTask};
 
 const REASON: &str = "this build of sealops asks no network for keys";
 
