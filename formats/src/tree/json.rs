@@ -392,12 +392,12 @@ pub fn quoted(out: &mut Plaintext, text: &[u8]) {
 
 /// The number of bytes that a text starts with and that stand for themselves.
 fn plain_length(text: &[u8]) -> usize {
-    let is_plain = |byte: &u8| {
-        (b' '..0x80).contains(byte) & !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&')
-    };
+    let is_plain =
+        |byte: &u8| (b' '..0x80).contains(byte) & !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&');
     // A whole chunk at once, without an early end: the compiler makes vector instructions of it.
     let chunks = text.as_chunks::<64>().0.iter();
-    let whole = chunks.take_while(|chunk| chunk.iter().fold(true, |plain, byte| plain & is_plain(byte))).count() * 64;
+    let whole =
+        chunks.take_while(|chunk| chunk.iter().fold(true, |plain, byte| plain & is_plain(byte))).count() * 64;
     whole + text[whole..].iter().take_while(|byte| is_plain(byte)).count()
 }
 

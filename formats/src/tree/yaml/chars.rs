@@ -35,6 +35,20 @@ pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
+/// Whether a character of one byte is part of a plain scalar wherever it stands.
+pub(super) fn is_ordinary(byte: u8) -> bool {
+    const ORDINARY: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = b'!';
+        while byte <= b'~' {
+            table[byte as usize] = !matches!(byte, b':' | b',' | b'?' | b'[' | b']' | b'{' | b'}');
+            byte += 1;
+        }
+        table
+    };
+    ORDINARY[usize::from(byte)]
+}
+
 /// The bytes of the character that starts with this one.
 pub(super) fn width(byte: u8) -> usize {
     match byte {

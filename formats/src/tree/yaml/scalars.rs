@@ -1,7 +1,7 @@
 //! Scalars: plain, quoted and block; what stands for itself is not copied.
 
 use super::super::ParseError;
-use super::chars::{at, is_blank, is_blank_or_end, is_break, is_break_or_end, width};
+use super::chars::{at, is_blank, is_blank_or_end, is_break, is_break_or_end, is_ordinary, width};
 use super::scan::{Scan, Scanner};
 use super::token::Text;
 use crate::Plaintext;
@@ -120,6 +120,7 @@ impl<'a> Scanner<'a> {
         let flow = self.flow_level > 0;
         let mut end = self.position;
         loop {
+            end += self.text[end..].iter().take_while(|byte| is_ordinary(**byte)).count();
             match at(self.text, end) {
                 b' ' | b'\t' | b'\n' | b'\r' | 0 => return end,
                 b':' if is_blank_or_end(self.text, end + 1) => return end,
