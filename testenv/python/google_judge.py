@@ -1,11 +1,13 @@
-"""Google's own clients, asked by a test: one action as JSON on standard input, one word on standard output.
+"""Google's own clients, asked by a test: a list of actions in JSON on standard input, a list of pairs on standard output.
 
-The word is OK, the code of Google's error, or LOGIN where no token was given. Names lead to the fake by /etc/hosts,
-its authority is trusted by REQUESTS_CA_BUNDLE, credentials are found as these clients find them.
+A pair is a verdict (OK, the code of Google's error, LOGIN where no token was given) and what the client said. Names
+lead to the fake by /etc/hosts, its authority is trusted by REQUESTS_CA_BUNDLE, credentials are found as these clients
+find them: in the file that an action names, or else by the metadata server.
 """
 
 import base64
 import json
+import os
 import sys
 
 import google.auth.exceptions
@@ -51,7 +53,8 @@ def kms(action):
 def unwrap(action):
     """Decrypts what another client has encrypted."""
     client = kms_v1.KeyManagementServiceClient(transport="rest")
-    return base64.b64encode(decrypt(client, action["key"], base64.b64decode(action["wrapped"]))).decode()
+    content = decrypt(client, action["key"], base64.b64decode(action["wrapped"]))
+    assert len(content) == action["bytes"], len(content)
 
 
 def put(action):
@@ -63,20 +66,19 @@ def put(action):
     assert bucket.blob(action["name"]).download_as_bytes(retry=None, timeout=20) == content
 
 
-def main():
-    action = json.load(sys.stdin)
+def judge(action):
+    os.environ.pop("GOOGLE_APPLICATION_CREDENTIALS", None)
+    if action["credentials"]:
+        os.environ["GOOGLE_APPLICATION_CREDENTIALS"] = action["credentials"]
     try:
-        if action["do"] == "unwrap":
-            print(len(base64.b64decode(unwrap(action))))
-            return
-        (put if action["do"] == "put" else kms)(action)
-        print("OK")
+        {"put": put, "unwrap": unwrap}.get(action["do"], kms)(action)
+        return "OK", ""
     except google.auth.exceptions.GoogleAuthError as error:
-        print("LOGIN")
-        print(error, file=sys.stderr)
+        return "LOGIN", str(error)
     except exceptions.GoogleAPICallError as error:
-        print(error.response.json()["error"]["status"])
-        print(error, file=sys.stderr)
+        return error.response.json()["error"]["status"], str(error)
+    except Exception as error:  # the test shows it
+        return "ANOTHER", repr(error)
 
 
-main()
+json.dump([judge(action) for action in json.load(sys.stdin)], sys.stdout)

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -60,8 +60,8 @@ struct Token {
 }
 
 struct State {
-    plain: SocketAddr,
-    tls: SocketAddr,
+    /// Addresses that a service account's word may be for.
+    audiences: Vec<String>,
     calls: Vec<String>,
     accounts: BTreeMap<String, Account>,
     /// Tokens, and subject tokens of another identity provider.
@@ -101,8 +101,7 @@ impl GoogleCloud {
         std::fs::write(folder.path().join("hosts"), format!("127.0.0.1 localhost\n::1 localhost\n{lines}"))?;
         let (plain_address, tls_address) = (plain.local_addr()?, tls.local_addr()?);
         let state = Arc::new(Mutex::new(State {
-            plain: plain_address,
-            tls: tls_address,
+            audiences: vec!["https://oauth2.googleapis.com/token".to_owned()],
             calls: Vec::new(),
             accounts: BTreeMap::new(),
             tokens: BTreeMap::new(),
@@ -159,9 +158,9 @@ impl GoogleCloud {
         name
     }
 
-    /// Makes a key that no one may use.
-    pub fn forbid_key(&self, name: &str) {
-        self.lock().keys.entry(name.to_owned()).and_modify(|key| key.forbidden = true);
+    /// Lets nobody use a key, or everybody again.
+    pub fn forbid_key(&self, name: &str, forbidden: bool) {
+        self.lock().keys.entry(name.to_owned()).and_modify(|key| key.forbidden = forbidden);
     }
 
     /// Disables a key.
@@ -266,6 +265,11 @@ impl GoogleCloud {
         self.lock().life = life;
     }
 
+    /// Takes logins of service accounts at a further address, of a proxy for example.
+    pub fn also_at(&self, token_url: &str) {
+        self.lock().audiences.push(token_url.to_owned());
+    }
+
     /// Counts the calls with this text in "METHOD HOST PATH STATUS".
     pub fn count(&self, part: &str) -> usize {
         self.lock().calls.iter().filter(|call| call.contains(part)).count()
@@ -305,8 +309,10 @@ fn bind_443() -> Result<(TcpListener, Ipv4Addr)> {
             return Ok((listener, address));
         }
     }
-    anyhow::bail!("cannot listen on port 443: run the tests by `make test`, or `testenv/in-namespace.sh cargo test …`")
-        .context("the fake of Google Cloud")
+    anyhow::bail!(
+        "the fake of Google Cloud cannot listen on port 443: run the tests by `make test`, or \
+         `testenv/in-namespace.sh cargo test …`"
+    )
 }
 
 fn handle(state: &Mutex<State>, request: &Request) -> Response {
@@ -323,6 +329,7 @@ impl State {
         match (request.method.as_str(), path) {
             ("POST", "/token") => self.token(request),
             ("POST", "/v1/token") => self.exchange(request),
+            ("GET", "/") => self.metadata(request),
             ("GET", path) if path.starts_with("/computeMetadata/v1/") => self.metadata(request),
             ("POST", path) if path.ends_with(":generateAccessToken") => self.impersonate(request),
             ("POST", path) if path.ends_with(":encrypt") || path.ends_with(":decrypt") => self.kms(request),

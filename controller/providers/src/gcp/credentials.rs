@@ -227,21 +227,30 @@ mod tests {
         }
         let mut nested = r#"{"type":"authorized_user"}"#.to_owned();
         for _ in 0..MAX_NESTED {
-            nested = format!(r#"{{"type":"impersonated_service_account","source_credentials":{nested},
-                "service_account_impersonation_url":"https://x"}}"#);
+            nested = format!(
+                r#"{{"type":"impersonated_service_account","source_credentials":{nested},
+                "service_account_impersonation_url":"https://x"}}"#
+            );
         }
         assert!(read(&nested).err().unwrap().contains("too many accounts"));
     }
 
     #[test]
     fn tokens_go_over_tls_or_nowhere() {
-        for url in ["https://a", "http://localhost:8/x", "http://127.0.0.1:1", "http://[::1]:1/x", "http://[::1]"]
+        for url in
+            ["https://a", "http://localhost:8/x", "http://127.0.0.1:1", "http://[::1]:1/x", "http://[::1]"]
         {
             assert!(is_safe(url), "{url}");
         }
-        for url in
-            ["http://a", "https://", "ftp://a", "http://127.0.0.1.evil", "http://localhost@evil", "x", "http://"]
-        {
+        for url in [
+            "http://a",
+            "https://",
+            "ftp://a",
+            "http://127.0.0.1.evil",
+            "http://localhost@evil",
+            "x",
+            "http://",
+        ] {
             assert!(!is_safe(url), "{url}");
         }
     }

@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 
 use sealops_formats::Plaintext;
 
+use super::UNIVERSE;
 use super::api::Settings;
 use super::credentials::{Credentials, is_safe};
-use super::UNIVERSE;
 use crate::ProviderErrorKind;
 use crate::http::{HttpClient, TlsSettings};
 use crate::http_extras::{Extras, Proxies};
@@ -113,7 +113,8 @@ fn kms_credentials(environment: &Environment) -> Result<Found, ProviderErrorKind
     if let Some(value) = environment.set_variable(VARIABLE) {
         let path = Path::new(value);
         // A text that is no path is JSON; what is wrong with it is said without it.
-        let text = if path.exists() { read(path, VARIABLE)? } else { Plaintext::from(value.as_encoded_bytes()) };
+        let text =
+            if path.exists() { read(path, VARIABLE)? } else { Plaintext::from(value.as_encoded_bytes()) };
         let credentials = Credentials::parse(&text, VARIABLE).map_err(|error| match error {
             ProviderErrorKind::Unauthenticated(why) => ProviderErrorKind::Unauthenticated(format!(
                 "failed to obtain credentials from \"{VARIABLE}\": {why}"
@@ -125,7 +126,8 @@ fn kms_credentials(environment: &Environment) -> Result<Found, ProviderErrorKind
     if let Some(token) = environment.set_variable("GOOGLE_OAUTH_ACCESS_TOKEN") {
         return Ok((Credentials::Token(Plaintext::from(token.as_encoded_bytes())), None));
     }
-    default_credentials(environment).map(|(credentials, quota)| (in_universe(environment, credentials), quota))
+    default_credentials(environment)
+        .map(|(credentials, quota)| (in_universe(environment, credentials), quota))
 }
 
 /// SOPS's variable says where the account is at home, whatever its file says.
@@ -172,7 +174,8 @@ fn read(file: &Path, what: &str) -> Result<Plaintext, ProviderErrorKind> {
     };
     let source = File::open(file).map_err(|error| fail(error.to_string()))?;
     let mut text = Plaintext::default();
-    std::io::copy(&mut source.take(MAX_FILE_BYTES + 1), &mut text).map_err(|error| fail(error.to_string()))?;
+    std::io::copy(&mut source.take(MAX_FILE_BYTES + 1), &mut text)
+        .map_err(|error| fail(error.to_string()))?;
     if text.len() as u64 > MAX_FILE_BYTES {
         return Err(fail(format!("it is larger than {MAX_FILE_BYTES} bytes")));
     }
@@ -183,8 +186,7 @@ fn read(file: &Path, what: &str) -> Result<Plaintext, ProviderErrorKind> {
 mod tests {
     use super::*;
 
-    const USER: &str =
-        r#"{"type":"authorized_user","client_id":"i","client_secret":"s","refresh_token":"r","quota_project_id":"q"}"#;
+    const USER: &str = r#"{"type":"authorized_user","client_id":"i","client_secret":"s","refresh_token":"r","quota_project_id":"q"}"#;
 
     fn of(variables: &[(&str, &str)]) -> Environment {
         Environment::new(variables.iter().copied())
@@ -218,7 +220,9 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("application_default_credentials.json"), USER).unwrap();
         assert!(matches!(found(&[("HOME", path)]).0, Credentials::User(_)));
-        for (name, value) in [("GOOGLE_CREDENTIALS", "hunter2"), ("GOOGLE_APPLICATION_CREDENTIALS", "/no/such/file")] {
+        for (name, value) in
+            [("GOOGLE_CREDENTIALS", "hunter2"), ("GOOGLE_APPLICATION_CREDENTIALS", "/no/such/file")]
+        {
             let error = kms_credentials(&of(&[(name, value)])).err().unwrap().to_string();
             assert!(error.contains(name) && !error.contains("hunter2"), "{error}");
         }

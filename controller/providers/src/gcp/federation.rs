@@ -10,7 +10,7 @@ use ::http::{HeaderName, HeaderValue, Method};
 use sealops_formats::Plaintext;
 
 use super::credentials::address;
-use super::login::{REQUEST_TIMEOUT, form, granted, json_of};
+use super::login::{REQUEST_TIMEOUT, check, form, granted};
 use crate::ProviderErrorKind;
 use crate::http::{HttpClient, Request, sensitive};
 use crate::json::Json;
@@ -109,7 +109,7 @@ impl External {
                 request.timeout = REQUEST_TIMEOUT;
                 request.max_bytes = MAX_SUBJECT_BYTES as usize;
                 let answer = http.send(request).await?;
-                json_of(&answer, "credential_source.url")?;
+                check(&answer, "credential_source.url")?;
                 answer.body
             }
         };
@@ -117,17 +117,19 @@ impl External {
             Some(field) => Json::parse(&text).and_then(|json| json.text_at(field).map(Plaintext::duplicate)),
             None => Some(Plaintext::from(text.expose().trim_ascii())),
         };
-        subject.filter(|subject| !subject.is_empty()).ok_or_else(|| {
-            ProviderErrorKind::Unauthenticated("credential_source holds no token".to_owned())
-        })
+        subject
+            .filter(|subject| !subject.is_empty())
+            .ok_or_else(|| ProviderErrorKind::Unauthenticated("credential_source holds no token".to_owned()))
     }
 }
 
 fn file(path: &str) -> Result<Plaintext, ProviderErrorKind> {
-    let fail = |why: String| ProviderErrorKind::Unauthenticated(format!("credential_source.file {path}: {why}"));
+    let fail =
+        |why: String| ProviderErrorKind::Unauthenticated(format!("credential_source.file {path}: {why}"));
     let source = File::open(path).map_err(|error| fail(error.to_string()))?;
     let mut text = Plaintext::default();
-    std::io::copy(&mut source.take(MAX_SUBJECT_BYTES + 1), &mut text).map_err(|error| fail(error.to_string()))?;
+    std::io::copy(&mut source.take(MAX_SUBJECT_BYTES + 1), &mut text)
+        .map_err(|error| fail(error.to_string()))?;
     if text.len() as u64 > MAX_SUBJECT_BYTES {
         return Err(fail(format!("it is larger than {MAX_SUBJECT_BYTES} bytes")));
     }
@@ -188,7 +190,10 @@ mod tests {
             ("{}", "neither file nor url"),
             (r#"{"environment_id":"aws1"}"#, "environment_id is not supported"),
             (r#"{"executable":{"command":"x"}}"#, "executable is not supported"),
-            (r#"{"url":"http://a","headers":{"A":"hunter2"}}"#, "credential_source.url has to begin with https://"),
+            (
+                r#"{"url":"http://a","headers":{"A":"hunter2"}}"#,
+                "credential_source.url has to begin with https://",
+            ),
             (r#"{"file":"f","format":{"type":"json"}}"#, "subject_token_field_name is missing"),
         ] {
             let error = read(source).err().unwrap();

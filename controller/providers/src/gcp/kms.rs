@@ -67,7 +67,8 @@ impl Kms {
         // A number of 64 bits, which is a text in JSON.
         let said = answer.str_at(&sum(wanted)).and_then(|text| text.parse().ok());
         let changed = said.is_some_and(|said: u32| said != crc32c(got.expose()));
-        let unseen = answer.get("verifiedPlaintextCrc32c").is_some_and(|seen| !matches!(seen, Json::Bool(true)));
+        let unseen =
+            answer.get("verifiedPlaintextCrc32c").is_some_and(|seen| !matches!(seen, Json::Bool(true)));
         if changed || unseen {
             return Err(ProviderErrorKind::Unavailable(
                 "what was sent or answered was changed on its way: its checksum is another one".to_owned(),
@@ -97,7 +98,8 @@ fn path(key: &MasterKey) -> Result<String, ProviderErrorKind> {
         return Err(ProviderErrorKind::Unsupported("a key that is none of Google Cloud KMS"));
     };
     let steps: Vec<&str> = resource_id.split('/').collect();
-    let (kinds, names): (Vec<&str>, Vec<&str>) = steps.chunks(2).map(|pair| (pair[0], pair[pair.len() - 1])).unzip();
+    let (kinds, names): (Vec<&str>, Vec<&str>) =
+        steps.chunks(2).map(|pair| (pair[0], pair[pair.len() - 1])).unzip();
     let named = |name: &&str| !name.is_empty() && *name != "." && *name != "..";
     if steps.len() != 8
         || kinds != ["projects", "locations", "keyRings", "cryptoKeys"]
@@ -126,9 +128,9 @@ impl KeyService for Kms {
         key: &'a MasterKey,
         part: &'a KeyPart,
     ) -> BoxFuture<'a, Result<String, ProviderError>> {
-        Box::pin(async move {
-            self.encrypt(key, part).await.map_err(|kind| failed("encrypt with", key, kind))
-        })
+        Box::pin(
+            async move { self.encrypt(key, part).await.map_err(|kind| failed("encrypt with", key, kind)) },
+        )
     }
 
     fn unwrap<'a>(
@@ -136,9 +138,9 @@ impl KeyService for Kms {
         key: &'a MasterKey,
         wrapped: &'a str,
     ) -> BoxFuture<'a, Result<KeyPart, ProviderError>> {
-        Box::pin(async move {
-            self.decrypt(key, wrapped).await.map_err(|kind| failed("decrypt with", key, kind))
-        })
+        Box::pin(
+            async move { self.decrypt(key, wrapped).await.map_err(|kind| failed("decrypt with", key, kind)) },
+        )
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 /// How long the metadata server of this machine is waited for, if there is one at all.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long before its end a token is not used any more.
+/// How long before its end a token is not used any more; a quarter of its life, if that is shorter.
 const EARLY: Duration = Duration::from_secs(180);
 /// How long a service account's word holds (Google's limit), and what is asked for an impersonated account.
 const LIFE_SECONDS: u64 = 3600;
@@ -92,7 +92,7 @@ impl Login {
         let before = self.tried.load(Ordering::SeqCst);
         let mut state = self.state.lock().await;
         if let Some(token) = &state.token
-            && token.end.is_none_or(|end| Instant::now() + EARLY < end)
+            && token.end.is_none_or(|end| Instant::now() < end)
             && refused.is_none_or(|refused| refused.number != token.number)
         {
             return Ok(token.clone());
@@ -122,7 +122,8 @@ impl Login {
         let mut header = Plaintext::with_capacity(token.len() + 7);
         header.push(b"Bearer ");
         header.push(token.expose());
-        let end = seconds.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
+        let life = seconds.map(Duration::from_secs).map(|life| life - EARLY.min(life / 4));
+        let end = life.and_then(|life| Instant::now().checked_add(life));
         Ok(Token { header: Some(sensitive(header.expose())?), number, end })
     }
 
@@ -229,8 +230,7 @@ impl Login {
         let mut url =
             format!("http://{host}/computeMetadata/v1/instance/service-accounts/default/token?scopes=");
         escape(&mut url, scope);
-        let mut request =
-            Request::new(Method::GET, url).header(FLAVOR, HeaderValue::from_static("Google"));
+        let mut request = Request::new(Method::GET, url).header(FLAVOR, HeaderValue::from_static("Google"));
         request.timeout = METADATA_TIMEOUT;
         request.max_bytes = MAX_ANSWER_BYTES;
         let answer = match self.metadata.send(request).await {
@@ -278,12 +278,19 @@ fn nobody() -> ProviderErrorKind {
 }
 
 /// Returns the JSON of an answer that was wanted, or what its status says. Nothing of the body but [`WORDS`] is told.
-pub(super) fn json_of(answer: &Answer, who: &str) -> Result<Json, ProviderErrorKind> {
-    let json = Json::parse(&answer.body);
+fn json_of(answer: &Answer, who: &str) -> Result<Json, ProviderErrorKind> {
+    check(answer, who)?;
+    Json::parse(&answer.body)
+        .ok_or_else(|| ProviderErrorKind::Failed(format!("the answer of {who} is not JSON")))
+}
+
+/// Returns what a status says.
+pub(super) fn check(answer: &Answer, who: &str) -> Result<(), ProviderErrorKind> {
     let status = answer.status;
     if (200..300).contains(&status) {
-        return json.ok_or_else(|| ProviderErrorKind::Failed(format!("the answer of {who} is not JSON")));
+        return Ok(());
     }
+    let json = Json::parse(&answer.body);
     let said = json.as_ref().and_then(|json| json.str_at("error"));
     let word = said.and_then(|said| WORDS.iter().find(|word| **word == said));
     let word = word.map(|word| format!(": {word}")).unwrap_or_default();

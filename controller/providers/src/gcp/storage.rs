@@ -95,7 +95,9 @@ mod tests {
 
     #[test]
     fn names_lead_nowhere_else() {
-        for (bucket, name) in [("", "x"), ("evil/o?", "x"), ("b%2f", "x"), ("b", ""), ("b", ".."), ("b", "a\nb")] {
+        for (bucket, name) in
+            [("", "x"), ("evil/o?", "x"), ("b%2f", "x"), ("b", ""), ("b", ".."), ("b", "a\nb")]
+        {
             assert!(check_names(bucket, name).is_err(), "{bucket} {name}");
         }
         check_names("my-bucket.1_x", "a/../ü?&b.yaml").unwrap();

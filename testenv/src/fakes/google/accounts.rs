@@ -27,11 +27,13 @@ impl Account {
         let key = KeyPair::generate(KeySize::Rsa2048).context("an RSA key")?;
         let der = AsDer::<Pkcs8V1Der<'_>>::as_der(&key).context("an RSA key")?;
         let text = STANDARD.encode(der.as_ref());
-        let lines: Vec<&str> = (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
+        let lines: Vec<&str> =
+            (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
         let private_pem =
             format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
         let public_key = key.public_key().as_ref().to_vec();
-        let key_id: String = public_key.iter().rev().skip(8).take(20).map(|byte| format!("{byte:02x}")).collect();
+        let key_id: String =
+            public_key.iter().rev().skip(8).take(20).map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { email: format!("{name}@p.iam.gserviceaccount.com"), key_id, private_pem, public_key })
     }
 
@@ -78,7 +80,5 @@ pub(super) fn issuer(token: &str) -> Option<String> {
 }
 
 pub(super) fn impersonation_url(email: &str) -> String {
-    format!(
-        "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{email}:generateAccessToken"
-    )
+    format!("https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{email}:generateAccessToken")
 }

@@ -39,7 +39,8 @@ impl Key {
         let (nonce, content) = sealed.split_first_chunk::<NONCE_LEN>()?;
         let mut content = content.to_vec();
         let bound = Aad::from(name.as_bytes());
-        let opened = self.key.open_in_place(Nonce::assume_unique_for_key(*nonce), bound, &mut content).ok()?;
+        let opened =
+            self.key.open_in_place(Nonce::assume_unique_for_key(*nonce), bound, &mut content).ok()?;
         Some(opened.to_vec())
     }
 }

@@ -37,12 +37,7 @@ impl State {
             "urn:ietf:params:oauth:grant-type:jwt-bearer" => {
                 let assertion = field("assertion");
                 let Some(claims) = self.claims(&assertion) else { return refused("invalid_grant") };
-                let places = [
-                    "https://oauth2.googleapis.com/token".to_owned(),
-                    format!("https://{}/token", self.tls),
-                    format!("http://{}/token", self.plain),
-                ];
-                if !places.iter().any(|place| claims["aud"] == place.as_str()) {
+                if !self.audiences.iter().any(|audience| claims["aud"] == audience.as_str()) {
                     return refused("invalid_grant");
                 }
                 match claims["scope"].as_str() {
@@ -103,6 +98,7 @@ impl State {
     pub(super) fn metadata(&mut self, request: &Request) -> Response {
         let mut response = match request.path.trim_start_matches("/computeMetadata/v1/") {
             _ if request.header("metadata-flavor") != Some("Google") => error(403, "FORBIDDEN", "no flavor"),
+            "/" => text("computeMetadata/"),
             "instance/service-accounts/default/token" => {
                 let scopes = request.query("scopes").unwrap_or(CLOUD_PLATFORM).replace(',', " ");
                 self.granted(&scopes)
@@ -135,7 +131,9 @@ impl State {
                 let host = request.header("host").unwrap_or_default();
                 match (claims["scope"].as_str(), claims["aud"].as_str()) {
                     (Some(scopes), _) if !scopes.is_empty() => scopes.to_owned(),
-                    (_, Some(audience)) if audience == format!("https://{host}/") => CLOUD_PLATFORM.to_owned(),
+                    (_, Some(audience)) if audience == format!("https://{host}/") => {
+                        CLOUD_PLATFORM.to_owned()
+                    }
                     _ => return Err(unauthenticated()),
                 }
             }
