@@ -41,7 +41,7 @@ impl State {
                     return refused("invalid_grant");
                 }
                 match claims["scope"].as_str() {
-                    Some(scopes) if !scopes.is_empty() => self.granted(&scopes.to_owned()),
+                    Some(scopes) if !scopes.is_empty() => self.granted(scopes),
                     _ => refused("invalid_scope"),
                 }
             }
