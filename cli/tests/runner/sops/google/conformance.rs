@@ -78,7 +78,7 @@ fn prepare() -> (Cloud, Vec<(&'static str, Value)>) {
     let mut unknown = federated(None);
     unknown["credential_source"]["file"] = cloud.path("unknown").display().to_string().into();
     let logins = vec![
-        ("account", account.clone()),
+        ("account", account),
         ("foreign account", google.foreign_key("sops").unwrap()),
         ("user", user.clone()),
         ("wrong user", with("refresh_token", "CANARY-wrong")),
@@ -268,12 +268,7 @@ fn verdict(outcome: &Outcome) -> (Verdict, String) {
     let words: [(&str, &[&str]); 6] = [
         (
             "LOGIN",
-            &[
-                "the login was refused",
-                "cannot fetch token",
-                "invalid_grant",
-                "credentials: status code",
-            ],
+            &["the login was refused", "cannot fetch token", "invalid_grant", "credentials: status code"],
         ),
         ("FAILED_PRECONDITION", &["FAILED_PRECONDITION", "FailedPrecondition", "it is not enabled"]),
         ("INVALID_ARGUMENT", &["INVALID_ARGUMENT", "InvalidArgument", "Error 400"]),
