@@ -1,6 +1,6 @@
 //! Real servers and peers for the tests of sealops.
 //!
-//! Nothing here is a mock. [`ControlPlane`] is etcd, kube-apiserver and kube-controller-manager with an audit log;
+//! Nothing here is a mock, but for the clouds of `fakes`, which the vendors' own clients judge. [`ControlPlane`] is etcd, kube-apiserver and kube-controller-manager with an audit log;
 //! [`SealedSecretsController`], [`Peers`], [`OpenBao`] and [`Moto`] are the programs that sealops must work with.
 //! `testenv/build-parts.sh` builds them once from pinned versions.
 //!
@@ -25,6 +25,7 @@
 mod audit;
 mod control_plane;
 mod external_secrets;
+mod fakes;
 mod fault_proxy;
 mod http_probe;
 mod kubeconfig;
@@ -46,6 +47,7 @@ mod template_oracle;
 pub use audit::{AuditEntry, AuditLog, AuditMark};
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 pub use external_secrets::ExternalSecretsOperator;
+pub use fakes::{GoogleCloud, Scope};
 pub use fault_proxy::{Call, Canned, Fault, FaultProxy, Turns};
 pub use http_probe::{HttpAnswer, http_call, http_get};
 pub use moto::Moto;

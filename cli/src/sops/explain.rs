@@ -118,7 +118,7 @@ fn contacts(key: &MasterKey) -> Vec<String> {
             contacts
         }
         MasterKey::HcVault { vault_address, .. } => vec![vault_address.clone()],
-        MasterKey::GcpKms { .. } => vec!["https://cloudkms.googleapis.com".to_owned()],
+        MasterKey::GcpKms { .. } => network_keys::google_contacts(),
         MasterKey::AzureKeyVault { vault_url, .. } => {
             vec![vault_url.clone(), "https://login.microsoftonline.com".to_owned()]
         }

@@ -245,6 +245,11 @@ impl Started {
     }
 }
 
+/// Returns whom a key of Google Cloud KMS contacts, as the variables say.
+pub(crate) fn google_contacts() -> Vec<String> {
+    registry::google_contacts()
+}
+
 /// Returns why the variables of other tools forbid a key, if they do.
 pub(crate) fn forbidden(key: &MasterKey) -> Option<String> {
     registry::forbidden(key)

@@ -18,6 +18,8 @@ mod duration;
 pub mod egress;
 mod error;
 mod fake;
+#[cfg(feature = "gcp")]
+pub mod gcp;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "http")]

@@ -8,7 +8,8 @@ use crate::sops::publish::{self, Publication};
 
 /// Send encrypted files where the destination rules of the configuration say
 ///
-/// To S3 a file goes as it is, or encrypted for the keys of its recreation_rule; to Vault its decrypted values go.
+/// To S3 and Google Cloud Storage a file goes as it is, or encrypted for the keys of its recreation_rule; to Vault its
+/// decrypted values go.
 #[derive(clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(in crate::commands) struct Args {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sealops_crypto::sops::{KeyKind, KeyPart, MasterKey};
 use sealops_providers::aws::{Kms, session_name};
+use sealops_providers::gcp;
 use sealops_providers::http::{HttpClient, TlsSettings};
 use sealops_providers::http_extras::{Extras, Proxies};
 use sealops_providers::key_service::{KeyServiceLimits, RemoteKeyService};
@@ -22,7 +23,8 @@ pub(super) fn service(kind: KeyKind) -> Option<Arc<dyn KeyService>> {
     match kind {
         KeyKind::Kms => Some(kms()),
         KeyKind::HcVault => Some(vault()),
-        KeyKind::Age | KeyKind::Pgp | KeyKind::GcpKms | KeyKind::AzureKeyVault | KeyKind::HuaweiKms => None,
+        KeyKind::GcpKms => Some(google()),
+        KeyKind::Age | KeyKind::Pgp | KeyKind::AzureKeyVault | KeyKind::HuaweiKms => None,
     }
 }
 
@@ -31,6 +33,17 @@ pub(super) fn service(kind: KeyKind) -> Option<Arc<dyn KeyService>> {
 fn kms() -> Arc<dyn KeyService> {
     let system = rustix::system::uname();
     Arc::new(Kms::new(aws_http(), session_name(&system.nodename().to_string_lossy())))
+}
+
+/// Google Cloud KMS, as the variables of the process and the files of its user say.
+fn google() -> Arc<dyn KeyService> {
+    let environment = Environment::new(std::env::vars_os());
+    Arc::new(gcp::Kms::new(move || gcp::kms_settings(&environment)))
+}
+
+/// Returns whom a key of Google Cloud KMS contacts.
+pub(super) fn google_contacts() -> Vec<String> {
+    gcp::kms_contacts(&Environment::new(std::env::vars_os()))
 }
 
 /// Transit keys of Vault, as the variables of the process and the files of its user say.

@@ -1,7 +1,7 @@
 //! Why a key on a network did not help, beginning as sops does.
 
 use sealops_crypto::sops::MasterKey;
-use sealops_providers::ProviderError;
+use sealops_providers::{ProviderError, ProviderErrorKind};
 
 /// Returns why a part was not encrypted.
 pub(super) fn wrap(key: &MasterKey, error: &ProviderError) -> String {
@@ -12,6 +12,7 @@ pub(super) fn wrap(key: &MasterKey, error: &ProviderError) -> String {
         MasterKey::HcVault { .. } if is_own(error) => {
             format!("failed to encrypt sops data key to Vault transit backend '{key}': {}", error.kind)
         }
+        MasterKey::GcpKms { .. } if is_own(error) => google("encrypt", error),
         _ => error.to_string(),
     }
 }
@@ -25,7 +26,16 @@ pub(super) fn unwrap(key: &MasterKey, error: &ProviderError) -> String {
         MasterKey::HcVault { .. } if is_own(error) => {
             format!("failed to decrypt sops data key from Vault transit backend '{key}': {}", error.kind)
         }
+        MasterKey::GcpKms { .. } if is_own(error) => google("decrypt", error),
         _ => error.to_string(),
+    }
+}
+
+fn google(verb: &str, error: &ProviderError) -> String {
+    match &error.kind {
+        // Nothing was sent.
+        ProviderErrorKind::Invalid(why) => format!("cannot create GCP KMS service: {why}"),
+        kind => format!("failed to {verb} sops data key with GCP KMS key: {kind}"),
     }
 }
 

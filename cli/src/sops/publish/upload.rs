@@ -6,6 +6,7 @@ use std::env;
 
 use sealops_providers::ProviderError;
 use sealops_providers::aws::S3;
+use sealops_providers::gcp::{self, Storage};
 use sealops_providers::local::Environment;
 use sealops_providers::vault::{EnvironmentServers, Published, Servers, Session as VaultSession, publish};
 use tokio::runtime::{Builder, Runtime};
@@ -24,6 +25,7 @@ pub(super) struct Uploader {
 struct Started {
     runtime: Runtime,
     s3: S3,
+    gcs: Storage,
     servers: EnvironmentServers,
     vaults: Mutex<BTreeMap<String, VaultSession>>,
 }
@@ -47,6 +49,11 @@ impl Uploader {
         match (place, parcel) {
             (Place::S3 { bucket, name }, Parcel::File(text)) => {
                 let put = started.runtime.block_on(started.s3.put(bucket, name, text));
+                put.map_err(CommandError::input)?;
+                tell(session, publication, &format!("{} is written", place.shown()));
+            }
+            (Place::Gcs { bucket, name }, Parcel::File(text)) => {
+                let put = started.runtime.block_on(started.gcs.put(bucket, name, text));
                 put.map_err(CommandError::input)?;
                 tell(session, publication, &format!("{} is written", place.shown()));
             }
@@ -88,11 +95,16 @@ impl Started {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
             CommandError::input(format!("cannot start what speaks to the network: {error}"))
         })?;
+        let environment = Environment::new(env::vars_os());
         let endpoint = env::var("AWS_ENDPOINT_URL_S3").ok().filter(|url| !url.is_empty());
         Ok(Self {
             runtime,
             s3: S3::new(aws_http(), endpoint),
-            servers: EnvironmentServers::new(Environment::new(env::vars_os())),
+            gcs: Storage::new({
+                let environment = environment.clone();
+                move || gcp::storage_settings(&environment)
+            }),
+            servers: EnvironmentServers::new(environment),
             vaults: Mutex::default(),
         })
     }

@@ -7,6 +7,7 @@ mod differential;
 mod editing;
 mod faults;
 mod fixtures;
+mod google;
 mod key_service;
 mod kill_points;
 mod kms;

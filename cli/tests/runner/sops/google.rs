@@ -1,0 +1,375 @@
+//! Keys in Google Cloud KMS and objects in Cloud Storage: a fake stands in for Google, the real sops and Google's own
+//! clients judge both (`conformance`).
+
+mod conformance;
+mod faults;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use sealops_testenv::{GoogleCloud, Scope};
+use serde_json::Value;
+
+use super::fixtures::{PGP, fixtures};
+use super::world::{AGE_A, AGE_B, Outcome, Side, World, finish, unbroken};
+
+const BOTH: [(Side, Side); 2] = [(Side::Ours, Side::Theirs), (Side::Theirs, Side::Ours)];
+/// In every token, secret and message of the fake.
+const CANARY: &str = "CANARY";
+
+/// A cloud, and a folder in which programs ask it.
+struct Cloud {
+    google: GoogleCloud,
+    world: World,
+    /// Variables that say who asks.
+    login: Vec<(&'static str, String)>,
+}
+
+impl Cloud {
+    /// With a service account that is found by default.
+    fn start() -> Self {
+        let google = GoogleCloud::start().unwrap();
+        let mut cloud = Self { google, world: World::new(), login: Vec::new() };
+        let account = cloud.google.service_account("sops").unwrap();
+        cloud.login = vec![("GOOGLE_APPLICATION_CREDENTIALS", cloud.file("account.json", &account))];
+        cloud
+    }
+
+    /// Writes a file beside the working folder and returns its path.
+    fn file(&self, name: &str, content: &Value) -> String {
+        let path = self.path(name);
+        fs::write(&path, content.to_string()).unwrap();
+        path.display().to_string()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.world.root().join("home").join(name)
+    }
+
+    fn environment(&self, command: &mut Command) {
+        self.world.environment(command);
+        command
+            .env("SSL_CERT_FILE", self.google.authority())
+            .env("SOPS_GCP_KMS_CLIENT_TYPE", "rest")
+            // Nobody is there, and Go asks it only where the variable is set.
+            .env("GCE_METADATA_HOST", "127.0.0.1:9")
+            .env("EDITOR", "sed -i s/three/four/")
+            .env("RUST_LOG", "trace")
+            .envs(self.login.iter().map(|(name, value)| (*name, value)));
+    }
+
+    fn run(&self, side: Side, line: &[&str]) -> Outcome {
+        let mut command = self.google.command(side.program());
+        self.environment(&mut command);
+        command.args(line);
+        shown(side, finish(command, &[]))
+    }
+
+    fn sealops(&self, line: &[&str]) -> Outcome {
+        let mut command = self.google.command(env!("CARGO_BIN_EXE_sealops"));
+        self.environment(&mut command);
+        command.args(line);
+        shown(Side::Ours, finish(command, &[]))
+    }
+
+    fn with(&mut self, variables: &[(&'static str, &str)]) {
+        self.login = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    }
+
+    fn logins(&self) -> usize {
+        self.google.count(" oauth2.googleapis.com /token ")
+    }
+}
+
+/// No token, secret or text of an answer in anything that we show, at any level.
+fn shown(side: Side, outcome: Outcome) -> Outcome {
+    if side == Side::Ours {
+        let out = String::from_utf8_lossy(&outcome.out);
+        for secret in [CANARY, "PRIVATE KEY", "Bearer", "eyJhbGciOi"] {
+            assert!(!outcome.err.contains(secret) && !out.contains(secret), "{secret}: {}", outcome.err);
+        }
+    }
+    outcome
+}
+
+#[test]
+fn operations_both_ways_by_cloud_kms() {
+    let cloud = Cloud::start();
+    let key = cloud.google.new_key("one");
+    let world = &cloud.world;
+    for (writer, reader) in BOTH {
+        let read = |text: &str| {
+            let run = cloud.run(reader, &["decrypt", "a.yaml"]);
+            assert_eq!(String::from_utf8(run.ok()).unwrap(), text, "{writer:?} wrote");
+        };
+        world.write("a.yaml", "a: one\n");
+        cloud.run(writer, &["encrypt", "-i", "--gcp-kms", &key, "a.yaml"]).ok();
+        read("a: one\n");
+        cloud.run(writer, &["set", "a.yaml", "[\"a\"]", "\"three\""]).ok();
+        read("a: three\n");
+        cloud.run(writer, &["edit", "a.yaml"]).ok();
+        read("a: four\n");
+        cloud.run(writer, &["rotate", "-i", "a.yaml"]).ok();
+        read("a: four\n");
+        world.write(".sops.yaml", format!("creation_rules:\n    - age: {AGE_A}\n"));
+        cloud.run(writer, &["updatekeys", "-y", "a.yaml"]).ok();
+        assert!(!String::from_utf8(world.read("a.yaml")).unwrap().contains("cryptoKeys"));
+        world.write(".sops.yaml", format!("creation_rules:\n    - gcp_kms: {key}\n"));
+        cloud.run(writer, &["updatekeys", "-y", "a.yaml"]).ok();
+        fs::remove_file(world.path(".sops.yaml")).unwrap();
+        read("a: four\n");
+    }
+}
+
+#[test]
+fn groups_of_age_pgp_and_cloud_kms_need_two_of_three() {
+    let mut cloud = Cloud::start();
+    cloud.world = cloud.world.with_gnupg(&fixtures().gnupg);
+    let key = cloud.google.new_key("one");
+    let rule = |age: &str| {
+        format!(
+            "creation_rules:\n    - shamir_threshold: 2\n      key_groups:\n        - age: [{age}]\n        - pgp: [{PGP}]\n\
+             \x20       - gcp_kms:\n            - resource_id: {key}\n"
+        )
+    };
+    for (writer, reader) in BOTH {
+        // AGE_B's identity is not here: PGP and KMS have to do.
+        for age in [AGE_A, AGE_B] {
+            cloud.world.write(".sops.yaml", rule(age));
+            cloud.world.write("a.yaml", "a: one\n");
+            cloud.run(writer, &["encrypt", "-i", "a.yaml"]).ok();
+            assert_eq!(cloud.run(reader, &["decrypt", "a.yaml"]).ok(), b"a: one\n");
+            cloud.run(writer, &["rotate", "-i", "a.yaml"]).ok();
+            assert_eq!(cloud.run(reader, &["decrypt", "a.yaml"]).ok(), b"a: one\n");
+        }
+        cloud.google.forbid_key(&key, true);
+        let run = cloud.run(reader, &["decrypt", "a.yaml"]);
+        cloud.google.forbid_key(&key, false);
+        assert_eq!(run.code, 128, "{}", run.err);
+        assert!(run.err.contains("Group 0: FAILED") && run.err.contains("Group 2: FAILED"), "{}", run.err);
+    }
+    // Enough without the network: nobody is asked.
+    cloud.world.write(".sops.yaml", rule(AGE_A));
+    cloud.world.write("a.yaml", "a: one\n");
+    cloud.run(Side::Theirs, &["encrypt", "-i", "a.yaml"]).ok();
+    cloud.google.forget();
+    cloud.run(Side::Ours, &["decrypt", "a.yaml"]).ok();
+    assert_eq!(cloud.google.calls(), [""; 0]);
+}
+
+#[test]
+fn many_files_cost_one_call_each_and_one_login() {
+    const FILES: usize = 40;
+    let cloud = Cloud::start();
+    let key = cloud.google.new_key("one");
+    let names: Vec<String> = (0..FILES).map(|number| format!("deep/f{number}.yaml")).collect();
+    for name in &names {
+        cloud.world.write(name, "a: one\n");
+    }
+    let mut line = vec!["encrypt", "-i", "--gcp-kms", &key];
+    line.extend(names.iter().map(String::as_str));
+    cloud.sealops(&line).ok();
+    assert_eq!((cloud.google.count(":encrypt 200"), cloud.logins()), (FILES, 1));
+    cloud.google.forget();
+    // Every file twice: what was unwrapped once is known.
+    let run = cloud.sealops(&["verify", "deep", "deep"]);
+    assert!(run.code == 0 && run.err.contains("80 files verified, 0 failed"), "{}", run.err);
+    assert_eq!((cloud.google.count(":decrypt 200"), cloud.logins()), (FILES, 1));
+    assert_eq!(cloud.google.calls().len(), FILES + 1);
+    // A token that lives shorter than the margin is used nevertheless.
+    cloud.google.set_life(std::time::Duration::from_secs(120));
+    cloud.google.forget();
+    cloud.sealops(&["verify", "deep"]).ok();
+    assert_eq!(cloud.logins(), 1);
+}
+
+#[test]
+fn credentials_are_found_where_sops_finds_them() {
+    let mut cloud = Cloud::start();
+    let key = cloud.google.new_key("one");
+    cloud.world.write("a.yaml", "a: one\n");
+    cloud.run(Side::Theirs, &["encrypt", "-i", "--gcp-kms", &key, "a.yaml"]).ok();
+    let account = cloud.google.service_account("other").unwrap();
+    let file = cloud.file("other.json", &account);
+    let foreign = cloud.google.foreign_key("other").unwrap();
+    let wrong = cloud.file("wrong.json", &foreign);
+    let token = cloud.google.token(Scope::Kms);
+    let narrow = cloud.google.token(Scope::Storage);
+    let address = cloud.google.address().to_string();
+    let inline = account.to_string();
+    let cases: [(&[(&'static str, &str)], &str); 11] = [
+        (&[("GOOGLE_CREDENTIALS", &file), ("GOOGLE_OAUTH_ACCESS_TOKEN", "x")], "oauth2"),
+        (&[("GOOGLE_CREDENTIALS", &inline), ("GOOGLE_APPLICATION_CREDENTIALS", &wrong)], "oauth2"),
+        (
+            &[("GOOGLE_OAUTH_ACCESS_TOKEN", &token), ("GOOGLE_APPLICATION_CREDENTIALS", &wrong)],
+            ":decrypt 200",
+        ),
+        (&[("GOOGLE_APPLICATION_CREDENTIALS", &file)], "oauth2"),
+        (&[("GCE_METADATA_HOST", &address)], "/computeMetadata/v1/instance/service-accounts/default/token"),
+        (
+            &[("GOOGLE_OAUTH_ACCESS_TOKEN", &token), ("SOPS_GCP_KMS_ENDPOINT", &cloud.google.tls_url())],
+            "127.0.0.1:",
+        ),
+        // What is refused.
+        (&[("GOOGLE_CREDENTIALS", &wrong)], ""),
+        (&[("GOOGLE_CREDENTIALS", "CANARY-no-json")], ""),
+        (&[("GOOGLE_APPLICATION_CREDENTIALS", "/no/such/file")], ""),
+        (&[("GOOGLE_OAUTH_ACCESS_TOKEN", &narrow)], ""),
+        (&[("GOOGLE_OAUTH_ACCESS_TOKEN", "ya29.CANARY-ended")], ""),
+    ];
+    // gcloud's own file goes before the metadata server.
+    let folder = cloud.path(".config/gcloud");
+    for (variables, asked) in cases {
+        cloud.with(variables);
+        for side in [Side::Theirs, Side::Ours] {
+            cloud.google.forget();
+            let run = cloud.run(side, &["decrypt", "a.yaml"]);
+            let calls = cloud.google.calls();
+            assert_eq!(run.code == 0, !asked.is_empty(), "{side:?} {variables:?}: {} {calls:?}", run.err);
+            assert!(calls.iter().any(|call| call.contains(asked)) || asked.is_empty(), "{side:?}: {calls:?}");
+        }
+    }
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("application_default_credentials.json"), cloud.google.user().to_string()).unwrap();
+    cloud.with(&[("GCE_METADATA_HOST", &address)]);
+    for side in [Side::Theirs, Side::Ours] {
+        cloud.google.forget();
+        cloud.run(side, &["decrypt", "a.yaml"]).ok();
+        assert_eq!((cloud.logins(), cloud.google.count("/computeMetadata")), (1, 0), "{side:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_in_the_words_of_sops() {
+    let mut cloud = Cloud::start();
+    let key = cloud.google.new_key("one");
+    cloud.world.write("a.yaml", "a: one\n");
+    cloud.run(Side::Ours, &["encrypt", "-i", "--gcp-kms", &key, "a.yaml"]).ok();
+    cloud.google.forbid_key(&key, true);
+    let refused = |cloud: &Cloud, words: &str| {
+        for side in [Side::Theirs, Side::Ours] {
+            let run = cloud.run(side, &["decrypt", "a.yaml"]);
+            let said = unbroken(&run.err);
+            assert_eq!(run.code, 128, "{side:?}: {said}");
+            assert!(said.contains(words) && said.contains(&format!("{key}: FAILED")), "{side:?}: {said}");
+        }
+    };
+    refused(&cloud, "failed to decrypt sops data key with GCP KMS key:");
+    cloud.google.forbid_key(&key, false);
+    cloud.with(&[("GOOGLE_CREDENTIALS", "{}")]);
+    refused(&cloud, "GCP KMS");
+    // A name that leads elsewhere is no key, for both.
+    let text = String::from_utf8(cloud.world.read("a.yaml")).unwrap();
+    for name in ["projects/p", "projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1"] {
+        cloud.world.write("b.yaml", text.replace(&key, name));
+        cloud.google.forget();
+        for side in [Side::Theirs, Side::Ours] {
+            let run = cloud.run(side, &["decrypt", "b.yaml"]);
+            let said = unbroken(&run.err);
+            let words = format!("cannot create GCP KMS service: no valid resource ID found in \"{name}\"");
+            assert!(run.code == 128 && said.contains(&words), "{side:?}: {said}");
+        }
+        assert_eq!(cloud.google.calls(), [""; 0]);
+    }
+}
+
+#[test]
+fn what_is_not_allowed_is_not_asked() {
+    let cloud = Cloud::start();
+    let key = cloud.google.new_key("one");
+    cloud.world.write("a.yaml", "a: one\n");
+    cloud.run(Side::Ours, &["encrypt", "-i", "--gcp-kms", &key, "a.yaml"]).ok();
+    cloud.google.forget();
+    let foreign = "projects/other/locations/*";
+    let refused = cloud.sealops(&["decrypt", "--allow-key", foreign, "a.yaml"]);
+    let reason = unbroken(&refused.err);
+    assert!(refused.code == 128 && refused.out.is_empty(), "{reason}");
+    assert!(reason.contains(&format!("{key} is not on the list of allowed keys")), "{reason}");
+    let explained = cloud.sealops(&["explain", "--json", "--allow-key", foreign, "a.yaml"]);
+    assert_eq!(explained.code, 1, "{}", explained.err);
+    let json: Value = serde_json::from_slice(&explained.out).unwrap();
+    let explained_key = &json[0]["groups"][0][0];
+    assert!(explained_key["allowed"] == false && explained_key["key"] == key.as_str(), "{json}");
+    assert_eq!(explained_key["contacts"][0], "https://cloudkms.googleapis.com", "{json}");
+    assert_eq!(explained_key["contacts"][1], "https://oauth2.googleapis.com/token for the login", "{json}");
+    cloud.world.write("policy", format!("# ours\n{foreign}\n"));
+    let policy = cloud.world.path("policy").display().to_string();
+    assert_eq!(cloud.sealops(&["decrypt", "--key-policy", &policy, "a.yaml"]).code, 128);
+    assert_eq!(cloud.google.calls(), [""; 0]);
+    cloud.sealops(&["decrypt", "--allow-key", "projects/p/locations/global/*", "a.yaml"]).ok();
+    assert_eq!(cloud.google.count(":decrypt 200"), 1);
+}
+
+#[test]
+fn published_files_are_the_same_by_both() {
+    let mut cloud = Cloud::start();
+    cloud.google.new_bucket("bucket", true);
+    cloud.google.new_bucket("closed", false);
+    let world = &cloud.world;
+    let key = cloud.google.new_key("one");
+    for name in
+        ["gcs/a.enc.yaml", "tree/x.yaml", "tree/sub/y.yaml", "anew/a.yaml", "closed/a.yaml", "none/a.yaml"]
+    {
+        world.write(name, "a: one\n");
+        cloud.run(Side::Theirs, &["encrypt", "-i", "--age", AGE_A, name]).ok();
+    }
+    world.write(
+        ".sops.yaml",
+        format!(
+            "destination_rules:\n  - path_regex: ^gcs/\n    gcs_bucket: bucket\n    gcs_prefix: pre/\n  - path_regex: ^tree\n    gcs_bucket: bucket\n\
+             \x20 - path_regex: ^anew/\n    gcs_bucket: bucket\n    recreation_rule: {{gcp_kms: '{key}', encrypted_suffix: a}}\n\
+             \x20 - path_regex: ^closed/\n    gcs_bucket: closed\n  - path_regex: ^none/\n    gcs_bucket: nowhere\n"
+        ),
+    );
+    let publish = |side: Side, line: &[&str], typed: &str| {
+        cloud.google.empty("bucket");
+        let mut command = cloud.google.command(side.program());
+        cloud.environment(&mut command);
+        command.arg("publish").args(line);
+        let outcome = shown(side, finish(command, typed.as_bytes()));
+        let out = String::from_utf8_lossy(&outcome.out).into_owned();
+        (outcome.code, out, cloud.google.objects("bucket"), outcome.err)
+    };
+    let cases: [(&[&str], &str, usize); 7] = [
+        (&["--yes", "gcs/a.enc.yaml"], "", 1),
+        (&["gcs/a.enc.yaml"], "y\n", 1),
+        (&["gcs/a.enc.yaml"], "n\n", 0),
+        (&["-y", "--omit-extensions", "gcs/a.enc.yaml"], "", 1),
+        (&["-y", "tree"], "", 0),
+        (&["-y", "--recursive", "tree"], "", 2),
+        (&["--recursive", "tree"], "n\ny\n", 1),
+    ];
+    for (line, typed, objects) in cases {
+        let (theirs, ours) = (publish(Side::Theirs, line, typed), publish(Side::Ours, line, typed));
+        assert_eq!(
+            (theirs.0, &theirs.1, &theirs.2),
+            (ours.0, &ours.1, &ours.2),
+            "{line:?}: {} {}",
+            theirs.3,
+            ours.3
+        );
+        assert_eq!(ours.2.len(), objects, "{line:?}");
+    }
+    // Encrypted anew: for the new key only, and whoever reads it.
+    for (writer, reader) in BOTH {
+        let (code, _, objects, said) = publish(writer, &["-y", "anew/a.yaml"], "");
+        assert_eq!(code, 0, "{said}");
+        let text = String::from_utf8(objects["a.yaml"].clone()).unwrap();
+        assert!(text.contains(&key) && !text.contains(AGE_A), "{text}");
+        world.write("back.yaml", &text);
+        assert_eq!(cloud.run(reader, &["decrypt", "back.yaml"]).ok(), b"a: one\n");
+    }
+    // sops drops the error of an upload and ends with 0; here it is one.
+    for (name, words) in [("closed/a.yaml", "PERMISSION_DENIED"), ("none/a.yaml", "NOT_FOUND")] {
+        let (code, _, objects, said) = publish(Side::Ours, &["-y", name], "");
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("gcs://") && said.contains(words) && objects.is_empty(), "{said}");
+        assert_eq!(publish(Side::Theirs, &["-y", name], "").0, 0);
+    }
+    // Storage knows the default credentials only, as in sops.
+    let token = cloud.google.token(Scope::Storage);
+    cloud.with(&[("GOOGLE_OAUTH_ACCESS_TOKEN", &token)]);
+    let run = cloud.run(Side::Ours, &["publish", "-y", "gcs/a.enc.yaml"]);
+    assert!(run.code == 1 && run.err.contains("127.0.0.1:9"), "{}", run.err);
+}
