@@ -286,6 +286,11 @@ pub trait StoreHandle: Send + Sync {
     /// Returns how upstream looks into values of this provider; `None` where the store cannot be read.
     fn dialect(&self) -> Option<Dialect>;
 
+    /// Returns how many values are best asked for at the same time.
+    fn batch_size(&self) -> usize {
+        1
+    }
+
     /// Returns one value. The property is passed on where the provider asks for it, else it is the caller's to apply.
     fn get<'a>(
         &'a self,
