@@ -121,7 +121,11 @@ mod tests {
         let key = |name: &str| RemoteKey { key: name.to_owned(), version: None };
         let (first, second) = (key("first"), key("second"));
         let leading = tokio::time::timeout(Duration::from_secs(5), batches.get(&first, read));
-        let (leading, answer) = tokio::join!(leading, batches.get(&second, read));
+        let later = async {
+            sleep(WINDOW / 2).await;
+            batches.get(&second, read).await
+        };
+        let (leading, answer) = tokio::join!(leading, later);
         assert!(leading.is_err() && answer.is_ok());
         assert_eq!(calls.load(Ordering::Relaxed), 2);
     }

@@ -16,7 +16,9 @@ use sealops_crds::secret_store::{SecretStoreSpec, StoreCondition};
 use sealops_crds::{ClusterSecretStore, ExternalSecret, Metadata, SecretStore, SecretStoreStatus};
 use sealops_crypto::sops::GoRegex;
 use sealops_formats::Plaintext;
-use sealops_providers::{BoxFuture, Dialect, Find, ProviderError, RemoteKey, RemoteSecret, SecretsWriter};
+use sealops_providers::{
+    BoxFuture, Dialect, Egress, Find, ProviderError, RemoteKey, RemoteSecret, SecretsWriter,
+};
 
 use super::refresh::{Due, due, interval};
 use super::selector;
@@ -33,11 +35,18 @@ pub struct StoreRules {
     pub flood_gate: bool,
     /// Whether ClusterSecretStores are used.
     pub cluster_stores: bool,
+    /// Which addresses stores may be reached at.
+    pub egress: Egress,
 }
 
 impl Default for StoreRules {
     fn default() -> Self {
-        Self { class: "default".to_owned(), flood_gate: true, cluster_stores: true }
+        Self {
+            class: "default".to_owned(),
+            flood_gate: true,
+            cluster_stores: true,
+            egress: Egress::NoLinkLocal,
+        }
     }
 }
 
