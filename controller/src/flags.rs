@@ -7,9 +7,16 @@ pub(crate) mod upstream;
 use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 
+use sealops_providers::Egress;
+
 const SERVICE_ACCOUNT_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 /// Leaves room in a name of 253 characters for what the API server adds.
 const MAX_KEY_PREFIX: usize = 245;
+
+/// Which addresses stores may be reached at.
+fn egress(no_local_stores: bool) -> Egress {
+    if no_local_stores { Egress::NoLocal } else { Egress::NoLinkLocal }
+}
 
 /// Returns the namespace of the pod: upstream's order.
 fn own_namespace(given: Option<String>) -> String {

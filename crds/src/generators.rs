@@ -1,6 +1,6 @@
 //! The kinds of generators.external-secrets.io: they make values instead of fetching them.
 //!
-//! Kinds that we cannot run are preserved as they came, so that none is lost: [`OPAQUE`] lists them.
+//! Kinds without types for their definitions are preserved as they came, so that none is lost: [`OPAQUE`] lists them.
 
 use std::fmt;
 
@@ -25,7 +25,8 @@ pub const GENERATOR_STATE_FINALIZER: &str = "generatorstate.externalsecrets.io/f
 /// Label of a GeneratorState: the key of its owner.
 pub const OWNER_KEY_LABEL: &str = "generators.external-secrets.io/owner-key";
 
-/// Kind and plural of the generators whose settings are preserved and not run.
+/// Kind and plural of the generators whose settings are preserved as they came. Of these ECRAuthorizationToken and
+/// STSSessionToken are run.
 pub const OPAQUE: [(&str, &str); 10] = [
     ("ACRAccessToken", "acraccesstokens"),
     ("BeyondtrustWorkloadCredentialsDynamicSecret", "beyondtrustworkloadcredentialsdynamicsecrets"),

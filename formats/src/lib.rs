@@ -5,6 +5,7 @@
 
 pub mod base64;
 pub mod manifest;
+pub mod percent;
 mod plaintext;
 pub mod tree;
 

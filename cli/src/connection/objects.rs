@@ -1,7 +1,7 @@
 //! What commands read from a cluster: lists, page by page.
 
 use sealops_crds::SealedSecret;
-use sealops_formats::manifest;
+use sealops_formats::{manifest, percent};
 use serde_json::Value as Json;
 
 use super::api::{Api, JSON, Request};
@@ -31,7 +31,7 @@ pub(crate) fn list(api: &Api, path: &str, query: &str, media: &str) -> Result<Ve
             items.append(found);
         }
         match page["metadata"]["continue"].as_str() {
-            Some(token) if !token.is_empty() => next = escaped(token),
+            Some(token) if !token.is_empty() => next = percent::encode(token, b""),
             _ => return Ok(items),
         }
     }
@@ -57,7 +57,8 @@ pub(crate) fn secrets(
     namespace: &str,
     label: &str,
 ) -> Result<Vec<sealops_controller::object::SecretObject>, CommandError> {
-    let path = format!("/api/v1/namespaces/{namespace}/secrets?labelSelector={}", escaped(label));
+    let path =
+        format!("/api/v1/namespaces/{namespace}/secrets?labelSelector={}", percent::encode(label, b""));
     let request = Request::get(&path);
     let answer = api.send(&request)?;
     if !answer.is_success() {
@@ -69,17 +70,4 @@ pub(crate) fn secrets(
         return Err(unfit());
     }
     crate::keys::secrets(&answer.body, "the API server's answer")
-}
-
-/// Escapes what a query may not hold.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
 }

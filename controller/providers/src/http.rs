@@ -76,10 +76,8 @@ impl Request {
         }
     }
 
-    /// Adds a header.
-    ///
-    /// # Errors
-    /// Fails where the value cannot stand in a header.
+    /// Adds a header, in place of one with its name.
+    #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self

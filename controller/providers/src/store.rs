@@ -100,7 +100,13 @@ pub trait SecretsReader: Send + Sync {
         1
     }
 
-    /// Returns several values, at most [`SecretsReader::batch_size`], in their order. Only called where that is above 1.
+    /// Returns whether a value can come with others, as things are now. Only asked where the batch size is above 1.
+    fn can_batch(&self, _remote: &RemoteKey) -> bool {
+        true
+    }
+
+    /// Returns several values, at most [`SecretsReader::batch_size`], in their order. Only called where that is above 1,
+    /// for values that can come with others.
     fn get_batch<'a>(
         &'a self,
         remotes: &'a [RemoteKey],
@@ -149,7 +155,7 @@ fn unsupported<'a, T: Send + 'a>(
 }
 
 /// Where a value is pushed to.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct PushTarget {
     /// Name in the store.
     pub key: String,
@@ -159,6 +165,8 @@ pub struct PushTarget {
     pub secret_key: Option<String>,
     /// Settings of the provider, as they stand in the PushSecret.
     pub metadata: Option<Value>,
+    /// What the settings' `resourcePolicy.policySourceRef` names: read beforehand, since a provider sees no cluster.
+    pub resource_policy: Option<Arc<Plaintext>>,
 }
 
 /// Writes values.

@@ -27,6 +27,7 @@ use super::lock;
 use super::metrics::{ExternalKind, Metrics, ReconcileResult};
 use super::queue::{Item, Lane, Queue, random_fraction};
 use super::watch::{Namespaces, Seen, config_maps, objects, secrets};
+use super::workers::{self, SlowStores};
 use crate::external::{
     self, Decision, Done, FINALIZER, Failure, Generators, Moment, Options, Settled, StoreKey, Stores,
     Surroundings,
@@ -56,6 +57,7 @@ pub struct ExternalDriver {
     /// Objects that read something which has changed since their last refresh.
     moved: Mutex<HashSet<ObjectKey>>,
     said: Said,
+    slow: SlowStores,
 }
 
 /// What an [`ExternalDriver`] is told beside its connections.
@@ -100,6 +102,7 @@ impl ExternalDriver {
             links: Mutex::default(),
             moved: Mutex::default(),
             said: Said::default(),
+            slow: SlowStores::default(),
         })
     }
 
@@ -238,16 +241,23 @@ impl ExternalDriver {
     }
 
     async fn work(&self, guard: &WriteGuard) {
-        while let Some(item) = self.shared.queue.next().await {
-            let again = self.reconcile(&item.key, guard).await;
-            let result = match &again {
-                Again::After { wrote: true, .. } => ReconcileResult::Written,
-                Again::After { .. } => ReconcileResult::Unchanged,
-                Again::Backoff | Again::OnChange => ReconcileResult::Error,
-            };
-            self.shared.metrics.reconcile(KIND, result);
-            self.schedule(item, again);
+        workers::work(&self.shared.queue, |item| self.take(item, guard)).await;
+    }
+
+    async fn take(&self, item: Item<ObjectKey>, guard: &WriteGuard) {
+        let stores = lock(&self.links).stores_of(&item.key);
+        if self.slow.is_any(&stores) {
+            let wait = workers::DEFERRED.mul_f64(1.0 + random_fraction());
+            return self.shared.queue.add_after(item.key.clone(), item.lane, wait);
         }
+        let again = self.slow.watched(&stores, self.reconcile(&item.key, guard)).await;
+        let result = match &again {
+            Again::After { wrote: true, .. } => ReconcileResult::Written,
+            Again::After { .. } => ReconcileResult::Unchanged,
+            Again::Backoff | Again::OnChange => ReconcileResult::Error,
+        };
+        self.shared.metrics.reconcile(KIND, result);
+        self.schedule(item, again);
     }
 
     fn schedule(&self, item: Item<ObjectKey>, again: Again) {

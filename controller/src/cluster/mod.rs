@@ -31,6 +31,7 @@ pub mod shards;
 pub mod stores;
 pub mod throttle;
 pub mod watch;
+pub mod workers;
 
 /// Field manager of everything but the targets of ExternalSecrets, which carry upstream's.
 pub const FIELD_MANAGER: &str = "sealops-controller";

@@ -21,8 +21,9 @@ use super::events::Recorder;
 use super::leader::{Leadership, WriteGuard};
 use super::lock;
 use super::metrics::{ExternalKind, Metrics, ReconcileResult};
-use super::queue::{Lane, Queue};
+use super::queue::{Item, Lane, Queue};
 use super::watch::{Namespaces, Seen, objects, secrets};
+use super::workers;
 use crate::external::push::{self, Due, Report};
 use crate::external::{Generators, Stores, labels_match, version_of};
 use crate::object::ObjectKey;
@@ -163,36 +164,38 @@ impl PushDriver {
     }
 
     async fn work(&self, guard: &WriteGuard) {
-        while let Some(item) = self.shared.queue.next().await {
-            let started = Instant::now();
-            let again = self.reconcile(&item.key, guard).await;
-            let ready = match &again {
-                Again::Done { ready, .. } => *ready,
-                Again::Backoff(_) | Again::OnChange => Some(false),
-            };
-            if let Some(ready) = ready {
-                let (kind, took) = (ExternalKind::PushSecret, started.elapsed());
-                let ObjectKey { namespace, name } = &item.key;
-                self.shared.metrics.external_condition(kind, namespace, name, ready, took);
-            }
-            let result = match &again {
-                Again::Done { wrote: true, .. } => ReconcileResult::Written,
-                Again::Done { .. } => ReconcileResult::Unchanged,
-                Again::Backoff(_) | Again::OnChange => ReconcileResult::Error,
-            };
-            self.shared.metrics.reconcile(KIND, result);
-            match again {
-                Again::Done { wait, .. } => {
-                    self.shared.queue.forget(&item.key);
-                    if let Some(wait) = wait {
-                        self.shared.queue.add_after(item.key.clone(), Lane::Resync, wait.min(LONGEST_WAIT));
-                    }
+        workers::work(&self.shared.queue, |item| self.take(item, guard)).await;
+    }
+
+    async fn take(&self, item: Item<ObjectKey>, guard: &WriteGuard) {
+        let started = Instant::now();
+        let again = self.reconcile(&item.key, guard).await;
+        let ready = match &again {
+            Again::Done { ready, .. } => *ready,
+            Again::Backoff(_) | Again::OnChange => Some(false),
+        };
+        if let Some(ready) = ready {
+            let (kind, took) = (ExternalKind::PushSecret, started.elapsed());
+            let ObjectKey { namespace, name } = &item.key;
+            self.shared.metrics.external_condition(kind, namespace, name, ready, took);
+        }
+        let result = match &again {
+            Again::Done { wrote: true, .. } => ReconcileResult::Written,
+            Again::Done { .. } => ReconcileResult::Unchanged,
+            Again::Backoff(_) | Again::OnChange => ReconcileResult::Error,
+        };
+        self.shared.metrics.reconcile(KIND, result);
+        match again {
+            Again::Done { wait, .. } => {
+                self.shared.queue.forget(&item.key);
+                if let Some(wait) = wait {
+                    self.shared.queue.add_after(item.key.clone(), Lane::Resync, wait.min(LONGEST_WAIT));
                 }
-                Again::Backoff(minimum) => {
-                    self.shared.queue.failed_not_before(item.key.clone(), minimum);
-                }
-                Again::OnChange => {}
             }
+            Again::Backoff(minimum) => {
+                self.shared.queue.failed_not_before(item.key.clone(), minimum);
+            }
+            Again::OnChange => {}
         }
     }
 

@@ -9,6 +9,7 @@ use futures::StreamExt;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use sealops_crds::sealed_secret::{SEALING_KEY_ACTIVE, SEALING_KEY_LABEL};
+use sealops_providers::Egress;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -48,6 +49,8 @@ pub struct RunOptions {
     pub sealed: SealedOptions,
     /// Workers for ExternalSecrets; `None` leaves that half out.
     pub external_workers: Option<usize>,
+    /// Which addresses the stores of that half may be reached at.
+    pub egress: Egress,
     /// The two servers.
     pub http: HttpOptions,
     /// Version that the metric `build_info` names.
@@ -128,7 +131,7 @@ pub async fn run(options: RunOptions) -> Result<(), String> {
         let options = HalfOptions {
             namespaces: options.sealed.namespaces.clone(),
             workers,
-            stores: StoreRules::default(),
+            stores: StoreRules { egress: options.egress, ..StoreRules::default() },
             store_interval: STORE_INTERVAL,
             reconcilers: Reconcilers::default(),
             rules: Options {

@@ -144,7 +144,7 @@ impl ExternalHalf {
         let environment = StoreEnvironment {
             templates: TemplateOptions { allow_random_functions: true },
             network: true,
-            ..StoreEnvironment::default()
+            egress: options.stores.egress,
         };
         let class = options.stores.class.clone();
         let news = Arc::new(StoreNews::new(Arc::clone(metrics)));

@@ -24,8 +24,9 @@ use super::events::Recorder;
 use super::leader::{Leadership, WriteGuard};
 use super::lock;
 use super::metrics::{ExternalKind, Metrics, ReconcileResult};
-use super::queue::{Lane, Queue};
+use super::queue::{Item, Lane, Queue};
 use super::watch::{Namespaces, Seen, objects, secrets};
+use super::workers;
 use crate::external::{
     CheckError, Checked, Connections, Observer, Referenced, StoreKey, StoreObject, Stores, Verdict,
     check_interval, is_ours,
@@ -270,29 +271,31 @@ impl StoreDriver {
     }
 
     async fn work(&self, guard: &WriteGuard) {
-        while let Some(item) = self.shared.queue.next().await {
-            let again = if item.key.namespace.is_empty() {
-                self.reconcile::<ClusterSecretStore>(&item.key, guard).await
-            } else {
-                self.reconcile::<SecretStore>(&item.key, guard).await
-            };
-            let result = match again {
-                Again::After(_) | Again::OnChange => ReconcileResult::Unchanged,
-                Again::Backoff => ReconcileResult::Error,
-            };
-            let is_cluster = item.key.namespace.is_empty();
-            let kind = if is_cluster { ClusterSecretStore::KIND } else { SecretStore::KIND };
-            self.shared.metrics.reconcile(kind, result);
-            match again {
-                Again::After(wait) => {
-                    self.shared.queue.forget(&item.key);
-                    self.shared.queue.add_after(item.key.clone(), Lane::Resync, spread(wait));
-                }
-                Again::Backoff => {
-                    self.shared.queue.failed(item.key.clone());
-                }
-                Again::OnChange => self.shared.queue.forget(&item.key),
+        workers::work(&self.shared.queue, |item| self.take(item, guard)).await;
+    }
+
+    async fn take(&self, item: Item<ObjectKey>, guard: &WriteGuard) {
+        let is_cluster = item.key.namespace.is_empty();
+        let again = if is_cluster {
+            self.reconcile::<ClusterSecretStore>(&item.key, guard).await
+        } else {
+            self.reconcile::<SecretStore>(&item.key, guard).await
+        };
+        let result = match again {
+            Again::After(_) | Again::OnChange => ReconcileResult::Unchanged,
+            Again::Backoff => ReconcileResult::Error,
+        };
+        let kind = if is_cluster { ClusterSecretStore::KIND } else { SecretStore::KIND };
+        self.shared.metrics.reconcile(kind, result);
+        match again {
+            Again::After(wait) => {
+                self.shared.queue.forget(&item.key);
+                self.shared.queue.add_after(item.key.clone(), Lane::Resync, spread(wait));
             }
+            Again::Backoff => {
+                self.shared.queue.failed(item.key.clone());
+            }
+            Again::OnChange => self.shared.queue.forget(&item.key),
         }
     }
 

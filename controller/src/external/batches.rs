@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sealops_providers::{BoxFuture, ProviderError, ProviderErrorKind, RemoteKey, RemoteSecret};
+use sealops_providers::{BoxFuture, ProviderError, RemoteKey, RemoteSecret};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
@@ -27,9 +27,21 @@ impl Batches {
         self.size
     }
 
-    /// Returns a value. Whoever comes first waits a moment and calls for all; the others are answered by it, or call
-    /// themselves where it was dropped.
+    /// Returns a value. Whoever comes first waits a moment and calls for all; the others are answered by it, or ask
+    /// again where it was dropped.
     pub(super) async fn get<'r, R>(&self, remote: &RemoteKey, read: R) -> Answer
+    where
+        R: Fn(Vec<RemoteKey>) -> BoxFuture<'r, Vec<Answer>> + Send + Sync,
+    {
+        loop {
+            if let Some(answer) = self.answer(remote, &read).await {
+                return answer;
+            }
+        }
+    }
+
+    /// `None` where the call that would have answered was given up by whoever made it.
+    async fn answer<'r, R>(&self, remote: &RemoteKey, read: &R) -> Option<Answer>
     where
         R: Fn(Vec<RemoteKey>) -> BoxFuture<'r, Vec<Answer>> + Send + Sync,
     {
@@ -38,7 +50,7 @@ impl Batches {
         loop {
             tokio::select! {
                 biased;
-                answer = &mut receiver => return answer.unwrap_or_else(|_| Err(lost(remote))),
+                answer = &mut receiver => return answer.ok(),
                 () = sleep(WINDOW) => {}
             }
             let batch: Vec<_> = {
@@ -49,7 +61,7 @@ impl Batches {
             };
             if batch.is_empty() {
                 // Somebody else's call has it.
-                return receiver.await.unwrap_or_else(|_| Err(lost(remote)));
+                return receiver.await.ok();
             }
             let (remotes, senders): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
             let answers = read(remotes).await;
@@ -58,11 +70,6 @@ impl Batches {
             }
         }
     }
-}
-
-fn lost(remote: &RemoteKey) -> ProviderError {
-    let kind = ProviderErrorKind::Unavailable("the call that would have answered was given up".to_owned());
-    ProviderError { backend: "this".to_owned(), operation: "get", target: remote.key.clone(), kind }
 }
 
 #[cfg(test)]
@@ -96,5 +103,30 @@ mod tests {
             assert_eq!(value.expose(), key.key.as_bytes());
         }
         assert_eq!(calls.load(Ordering::Relaxed), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_call_that_is_given_up_calls_again() {
+        let (batches, calls) = (Batches::new(10), AtomicUsize::new(0));
+        let read = |remotes: Vec<RemoteKey>| -> BoxFuture<'_, Vec<Answer>> {
+            let is_first = calls.fetch_add(1, Ordering::Relaxed) == 0;
+            Box::pin(async move {
+                if is_first {
+                    std::future::pending::<()>().await;
+                }
+                let value = || RemoteSecret { value: RemoteValue::Bytes("v".into()), version: None };
+                remotes.iter().map(|_| Ok(value())).collect()
+            })
+        };
+        let key = |name: &str| RemoteKey { key: name.to_owned(), version: None };
+        let (first, second) = (key("first"), key("second"));
+        let leading = tokio::time::timeout(Duration::from_secs(5), batches.get(&first, read));
+        let later = async {
+            sleep(WINDOW / 2).await;
+            batches.get(&second, read).await
+        };
+        let (leading, answer) = tokio::join!(leading, later);
+        assert!(leading.is_err() && answer.is_ok());
+        assert_eq!(calls.load(Ordering::Relaxed), 2);
     }
 }

@@ -1,7 +1,9 @@
 //! Fetching, and what is done to values afterwards: once, for every provider.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use sealops_crds::ExternalSecret;
 use sealops_crds::external_secret::{
@@ -50,9 +52,11 @@ pub(super) async fn fetch(
             }
         }
     }
-    for (index, entry) in external.spec.data.iter().enumerate() {
+    let asked = fetch.asked().await;
+    let read = fetch.all(asked, tolerates).await;
+    for ((index, entry), read) in external.spec.data.iter().enumerate().zip(read) {
         let key = entry.remote_ref.key.as_str();
-        match fetch.one(&entry.remote_ref, entry.source_ref.as_ref()).await {
+        match read {
             Ok(value) => drop(fetched.values.insert(entry.secret_key.clone(), value)),
             Err(failure) if failure.is_missing && tolerates => fetched.lacks(index, Some(key)),
             Err(failure) => {
@@ -107,7 +111,7 @@ struct Open {
     dialect: Dialect,
 }
 
-impl Fetch<'_> {
+impl<'a> Fetch<'a> {
     async fn set(&mut self, entry: &DataFromEntry) -> Result<Values, Failure> {
         let source = entry.source_ref.as_ref();
         let templates = self.surroundings.options.templates;
@@ -133,8 +137,47 @@ impl Fetch<'_> {
         }
     }
 
-    async fn one(&mut self, remote: &RemoteRef, source: Option<&SourceRef>) -> Result<Plaintext, Failure> {
-        let store = self.store(source).await?;
+    /// Opens the stores of `spec.data`, up to the first that cannot be: what comes behind it is not asked for.
+    async fn asked(&mut self) -> Vec<(&'a RemoteRef, Result<Open, Failure>)> {
+        let mut asked = Vec::with_capacity(self.external.spec.data.len());
+        let external = self.external;
+        for entry in &external.spec.data {
+            let store = self.store(entry.source_ref.as_ref()).await;
+            let is_open = store.is_ok();
+            asked.push((&entry.remote_ref, store));
+            if !is_open {
+                break;
+            }
+        }
+        asked
+    }
+
+    /// Reads values in their order, as many at the same time as a store likes, up to a failure that ends it all.
+    async fn all(
+        &self,
+        asked: Vec<(&RemoteRef, Result<Open, Failure>)>,
+        tolerates: bool,
+    ) -> Vec<Result<Plaintext, Failure>> {
+        let sizes = asked.iter().filter_map(|(_, store)| Some(store.as_ref().ok()?.handle.batch_size()));
+        let width = sizes.max().unwrap_or(1).max(1);
+        let (mut read, mut asked) = (Vec::with_capacity(asked.len()), asked.into_iter().peekable());
+        while asked.peek().is_some() {
+            let next = asked.by_ref().take(width).map(|(remote, store)| self.one(remote, store)).collect();
+            let answers = joined(next).await;
+            let ends = |answer: &Result<_, Failure>| {
+                answer.as_ref().is_err_and(|failure| !(failure.is_missing && tolerates))
+            };
+            let is_end = answers.iter().any(ends);
+            read.extend(answers);
+            if is_end {
+                break;
+            }
+        }
+        read
+    }
+
+    async fn one(&self, remote: &RemoteRef, store: Result<Open, Failure>) -> Result<Plaintext, Failure> {
+        let store = store?;
         let property = property(remote);
         let value = if wants_metadata(remote, store.dialect) {
             self.metadata(&store, remote, property).await?
@@ -232,6 +275,23 @@ impl Fetch<'_> {
         self.open.insert(key, open.clone());
         Ok(open)
     }
+}
+
+/// Runs some futures at the same time. (The crate with that function comes with the cluster only.)
+async fn joined<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut running: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    poll_fn(|context| {
+        let mut is_done = true;
+        for (future, output) in running.iter_mut().filter(|(_, output)| output.is_none()) {
+            match future.as_mut().poll(context) {
+                Poll::Ready(value) => *output = Some(value),
+                Poll::Pending => is_done = false,
+            }
+        }
+        if is_done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    running.into_iter().filter_map(|(_, output)| output).collect()
 }
 
 /// Returns the store that an entry reads from: its own, or the object's. An entry of `data` that names a generator has

@@ -16,7 +16,9 @@ use sealops_crds::secret_store::{SecretStoreSpec, StoreCondition};
 use sealops_crds::{ClusterSecretStore, ExternalSecret, Metadata, SecretStore, SecretStoreStatus};
 use sealops_crypto::sops::GoRegex;
 use sealops_formats::Plaintext;
-use sealops_providers::{BoxFuture, Dialect, Find, ProviderError, RemoteKey, RemoteSecret, SecretsWriter};
+use sealops_providers::{
+    BoxFuture, Dialect, Egress, Find, ProviderError, RemoteKey, RemoteSecret, SecretsWriter,
+};
 
 use super::refresh::{Due, due, interval};
 use super::selector;
@@ -33,11 +35,18 @@ pub struct StoreRules {
     pub flood_gate: bool,
     /// Whether ClusterSecretStores are used.
     pub cluster_stores: bool,
+    /// Which addresses stores may be reached at.
+    pub egress: Egress,
 }
 
 impl Default for StoreRules {
     fn default() -> Self {
-        Self { class: "default".to_owned(), flood_gate: true, cluster_stores: true }
+        Self {
+            class: "default".to_owned(),
+            flood_gate: true,
+            cluster_stores: true,
+            egress: Egress::NoLinkLocal,
+        }
     }
 }
 
@@ -285,6 +294,11 @@ impl Freshness {
 pub trait StoreHandle: Send + Sync {
     /// Returns how upstream looks into values of this provider; `None` where the store cannot be read.
     fn dialect(&self) -> Option<Dialect>;
+
+    /// Returns how many values are best asked for at the same time.
+    fn batch_size(&self) -> usize {
+        1
+    }
 
     /// Returns one value. The property is passed on where the provider asks for it, else it is the caller's to apply.
     fn get<'a>(

@@ -181,6 +181,7 @@ fn options(flags: &Parsed) -> Result<ExternalRunOptions, String> {
             class: flags.text(CONTROLLER, "controller-class").to_owned(),
             flood_gate: flags.is_on("enable-flood-gate"),
             cluster_stores: flags.is_on("enable-cluster-store-reconciler"),
+            egress: super::egress(flags.is_set("no-local-stores")),
         },
         store_interval: flags.duration("store-requeue-interval").unwrap_or(Duration::from_secs(300)),
         reconcilers: Reconcilers {

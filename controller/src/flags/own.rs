@@ -100,6 +100,9 @@ pub(crate) struct Flags {
     /// Handle ExternalSecrets too
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     external_secrets: bool,
+    /// Refuse stores at addresses of this pod; link-local addresses, where clouds hand out credentials, always are
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    no_local_stores: bool,
     /// Requests to the API server at once, for each kind
     #[arg(long, default_value_t = 16)]
     workers: usize,
@@ -176,6 +179,7 @@ impl Flags {
             keys: self.key_options()?,
             watch_keys: true,
             external_workers: self.external_secrets.then_some(self.workers.max(1)),
+            egress: super::egress(self.no_local_stores),
             http: HttpOptions {
                 listen: vec![self.listen_addr],
                 listen_metrics: vec![self.listen_metrics_addr],

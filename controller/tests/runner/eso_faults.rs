@@ -23,14 +23,14 @@ const WINDOW: Duration = Duration::from_secs(5);
 /// An object alone asks after 0.2, 0.4, 0.8, … s: six times in the window, and once for the next.
 const CALLS_OF_ONE: usize = 7;
 /// The next attempt is at most as far away as the outage was long, plus one step of the breaker, doubled for the load.
-const RECOVERY: Duration = Duration::from_secs(90);
+pub const RECOVERY: Duration = Duration::from_secs(90);
 const SHORT_LEASE: [&str; 3] = [
     "--leader-elect-lease-duration=4s",
     "--leader-elect-renew-deadline=2500ms",
     "--leader-elect-retry-period=500ms",
 ];
 
-async fn versions(client: &Client) -> Result<BTreeMap<String, String>> {
+pub async fn versions(client: &Client) -> Result<BTreeMap<String, String>> {
     let list = Api::<Secret>::namespaced(client.clone(), NAMESPACE).list(&ListParams::default()).await?;
     Ok(list
         .into_iter()
@@ -42,7 +42,7 @@ async fn versions(client: &Client) -> Result<BTreeMap<String, String>> {
 }
 
 /// Asks for a refresh of every object.
-async fn force(client: &Client, objects: usize, mark: &str) -> Result<()> {
+pub async fn force(client: &Client, objects: usize, mark: &str) -> Result<()> {
     let patch = Patch::Merge(json!({ "metadata": { "annotations": { "force-sync": mark } } }));
     for number in 0..objects {
         api(client, NAMESPACE).patch(&format!("app-{number}"), &PatchParams::default(), &patch).await?;
@@ -51,7 +51,7 @@ async fn force(client: &Client, objects: usize, mark: &str) -> Result<()> {
 }
 
 /// Waits until every object has a condition, and returns reasons and messages, each once.
-async fn all(client: &Client, objects: usize, status: &str) -> Result<Vec<(String, String)>> {
+pub async fn all(client: &Client, objects: usize, status: &str) -> Result<Vec<(String, String)>> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     eventually(&format!("every object is Ready={status}"), PATIENCE * 3, async || {
         let list = api(client, NAMESPACE).list(&ListParams::default()).await.ok()?;
@@ -67,7 +67,7 @@ async fn all(client: &Client, objects: usize, status: &str) -> Result<Vec<(Strin
     .await
 }
 
-fn failed() -> Vec<(String, String)> {
+pub fn failed() -> Vec<(String, String)> {
     vec![("SecretSyncedError".to_owned(), "could not get secret data from provider".to_owned())]
 }
 

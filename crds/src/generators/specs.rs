@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::secret_store::{RetrySettings, SecretSelector, VaultProvider};
+use crate::secret_store::{AwsAuth, RetrySettings, SecretSelector, VaultProvider};
 use crate::tolerant::null_default;
 
 /// How a password is made.
@@ -183,5 +183,62 @@ words! {
         Auth = "Auth",
         /// All of it.
         Raw = "Raw",
+    }
+}
+
+/// How a login to a registry of AWS is asked for. The definition keeps the object as it came.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EcrAuthorizationTokenSpec {
+    /// Region.
+    pub region: String,
+    /// First credentials; none are those of the controller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<AwsAuth>,
+    /// ARN of the role that is taken with them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// `private` (also unset), or `public` for the public registry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+}
+
+/// How a session of AWS is asked for. The definition keeps the object as it came.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StsSessionTokenSpec {
+    /// Region.
+    pub region: String,
+    /// First credentials; none are those of the controller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<AwsAuth>,
+    /// ARN of the role that is taken with them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// What is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_parameters: Option<StsRequestParameters>,
+}
+
+/// What is asked of STS for a session.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StsRequestParameters {
+    /// Life of the session, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_duration: Option<i32>,
+    /// Serial number or ARN of a second factor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial_number: Option<String>,
+    /// Code that it shows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_code: Option<String>,
+}
+
+impl fmt::Debug for StsRequestParameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StsRequestParameters")
+            .field("serial_number", &self.serial_number)
+            .finish_non_exhaustive()
     }
 }

@@ -119,8 +119,20 @@ fn round(client: Side, uri: &str, flag: &str, key: &str) {
     remote(&world, client, uri, "updatekeys", &["-y", "e.yaml"]).ok();
     assert_ne!(world.read("e.yaml"), before);
     assert_eq!(decrypted(&world), b"a: 1\nb: three\nc:\n    - x\n");
+    let editor = world.root().join("editor.sh");
+    fs::write(&editor, "#!/bin/sh\nsed -i 's/b: three/b: four/' \"$1\"\n").unwrap();
+    fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut edit = world.command(client);
+    edit.args(["edit", "--enable-local-keyservice=false", "--keyservice", uri, "e.yaml"]);
+    super::world::finish(edit_with(edit, &editor), b"").ok();
+    assert_eq!(decrypted(&world), b"a: 1\nb: four\nc:\n    - x\n");
     // Without the service nobody opens it.
     assert_eq!(world.run(client, &["decrypt", "e.yaml"], b"").code, 128);
+}
+
+fn edit_with(mut command: Command, editor: &Path) -> Command {
+    command.env("EDITOR", editor).env_remove("SOPS_EDITOR");
+    command
 }
 
 fn both_kinds(server: Side, client: Side) {
@@ -176,9 +188,11 @@ fn keys_of_clouds_are_asked_with_the_logins_of_the_server() {
     ];
     for (server, client) in [(Side::Theirs, Side::Ours), (Side::Ours, Side::Theirs), (Side::Ours, Side::Ours)]
     {
-        let server = Server::start_with(server, Network::Unix, &variables);
-        round(client, &server.uri, "--kms", arn);
-        round(client, &server.uri, "--hc-vault-transit", &transit);
+        for network in [Network::Tcp, Network::Unix] {
+            let server = Server::start_with(server, network, &variables);
+            round(client, &server.uri, "--kms", arn);
+            round(client, &server.uri, "--hc-vault-transit", &transit);
+        }
     }
     // What is not on the list is not asked for anybody.
     let list = tempfile::NamedTempFile::new().unwrap();

@@ -9,13 +9,13 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4;
 use sealops_formats::Plaintext;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{auth, error};
-use crate::ProviderErrorKind;
 use crate::http::{HttpClient, Request};
 use crate::json::Json;
 use crate::retry::{self, Policy, retry_after};
+use crate::{ProviderError, ProviderErrorKind, Validation};
 
 /// Longest time for one request and its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -26,15 +26,31 @@ const MAX_ANSWER_BYTES: usize = 4 << 20;
 /// Credentials that end sooner than this are asked for anew.
 const MARGIN: Duration = Duration::from_secs(300);
 
+/// Makes the error of an operation.
+pub(super) fn fail(operation: &'static str, target: &str) -> impl FnOnce(ProviderErrorKind) -> ProviderError {
+    let target = target.to_owned();
+    move |kind| ProviderError { backend: "aws".to_owned(), operation, target, kind }
+}
+
 /// A service of AWS.
 #[derive(Debug)]
 pub(super) struct Service {
-    /// Its name in signatures and hosts.
+    /// Its name in signatures.
     pub(super) name: &'static str,
+    /// Its name in hosts.
+    pub(super) host: &'static str,
     /// What stands before the actions' names.
     pub(super) target: &'static str,
     /// The variable with another address, as External Secrets names it.
     pub(super) variable: &'static str,
+}
+
+/// What is known of the login.
+#[derive(Default)]
+struct Known {
+    credentials: Option<Credentials>,
+    /// When and why there were none last.
+    failed: Option<(Instant, ProviderErrorKind)>,
 }
 
 /// Calls a service in one region with one login.
@@ -44,7 +60,7 @@ pub(super) struct Api {
     region: String,
     address: String,
     login: SharedCredentialsProvider,
-    known: Mutex<Option<Credentials>>,
+    known: Mutex<Known>,
     attempts: u32,
 }
 
@@ -58,26 +74,40 @@ impl Api {
         login: SharedCredentialsProvider,
         attempts: u32,
     ) -> Self {
-        let address = address.unwrap_or_else(|| auth::address(service.name, region));
+        let address = address.unwrap_or_else(|| auth::address(service.host, region));
         let region = region.to_owned();
-        Self { service, http, region, address, login, known: Mutex::new(None), attempts }
+        Self { service, http, region, address, login, known: Mutex::default(), attempts }
     }
 
-    /// Returns the credentials: one login for all who wait, until they run out.
+    /// Returns the credentials: one login for all who wait, until they run out; one failure for all who wait as well.
     pub(super) async fn credentials(&self) -> Result<Credentials, ProviderErrorKind> {
+        let arrived = Instant::now();
         let mut known = self.known.lock().await;
         let lasts = |credentials: &Credentials| {
             credentials.expiry().is_none_or(|end| end > SystemTime::now() + MARGIN)
         };
-        if let Some(credentials) = known.as_ref().filter(|credentials| lasts(credentials)) {
+        if let Some(credentials) = known.credentials.as_ref().filter(|credentials| lasts(credentials)) {
             return Ok(credentials.clone());
         }
+        if let Some((_, error)) = known.failed.as_ref().filter(|(ended, _)| *ended > arrived) {
+            return Err(error.clone());
+        }
         let asked = timeout(auth::LOGIN_TIMEOUT, self.login.provide_credentials()).await;
-        let credentials = asked
-            .map_err(|_| ProviderErrorKind::Unavailable("no AWS credentials came in time".to_owned()))?
-            .map_err(|error| error::of_credentials(&error))?;
-        *known = Some(credentials.clone());
-        Ok(credentials)
+        let credentials = match asked {
+            Ok(credentials) => credentials.map_err(|error| error::of_credentials(&error)),
+            Err(_) => Err(ProviderErrorKind::Unavailable("no AWS credentials came in time".to_owned())),
+        };
+        known.failed = credentials.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        known.credentials = credentials.as_ref().ok().cloned();
+        credentials
+    }
+
+    /// Checks the login, unless it is each user's own.
+    pub(super) async fn check(&self, can_check: bool) -> Result<Validation, ProviderErrorKind> {
+        if !can_check {
+            return Ok(Validation::Unknown);
+        }
+        self.credentials().await.map(|_| Validation::Ready)
     }
 
     /// Calls an action.
@@ -86,12 +116,18 @@ impl Api {
     /// Returns what AWS's error code means. Messages are not told.
     pub(super) async fn call(&self, action: &str, input: &Json) -> Result<Json, ProviderErrorKind> {
         let body = input.to_text();
+        // Before the attempts: the login has its own, and a service without credentials is not asked again and again.
+        let credentials = self.credentials().await?;
         let policy = Policy { attempts: self.attempts, deadline: DEADLINE, ..Policy::default() };
-        retry::call(policy, || self.call_once(action, &body)).await
+        retry::call(policy, || self.call_once(action, &body, credentials.clone())).await
     }
 
-    async fn call_once(&self, action: &str, body: &Plaintext) -> Result<Json, ProviderErrorKind> {
-        let credentials = self.credentials().await?;
+    async fn call_once(
+        &self,
+        action: &str,
+        body: &Plaintext,
+        credentials: Credentials,
+    ) -> Result<Json, ProviderErrorKind> {
         let request = self.signed(action, body, credentials)?;
         let answer = self.http.send(request).await?;
         if answer.status == 200 {

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use sealops_crds::secret_store::{
     AwsProvider, AwsSecretRef, RetrySettings, SecretSelector, ServiceAccountSelector,
@@ -16,6 +17,7 @@ use super::auth::{self, Base, Role, STORE_SESSION};
 use super::http_client;
 use super::parameter_store::{self, ParameterStore};
 use super::secrets_manager::{self, Deletion, SecretsManager};
+use super::together::Together;
 use crate::http::{HttpClient, TlsSettings};
 use crate::{
     ConnectContext, ProviderError, ProviderErrorKind, SecretsReader, SecretsWriter, Selector, StoreCheck,
@@ -41,22 +43,19 @@ pub(crate) async fn connect(
     context: &ConnectContext<'_>,
 ) -> Result<StoreConnection, ProviderError> {
     let opened = async {
-        if !context.network {
-            return Err(ProviderErrorKind::Forbidden("stores are not connected to here".to_owned()));
-        }
         let service = service(settings)?;
         let api = Arc::new(api(service, settings, retries, context).await?);
         let prefix = settings.prefix.clone().unwrap_or_default();
         let can_check = !is_referent(settings, context);
         if service.name == parameter_store::SERVICE.name {
-            return Ok(connection(ParameterStore { api, prefix, can_check }));
+            return Ok(connection(ParameterStore { api, prefix, can_check, together: Together::default() }));
         }
         let deletion = settings.secrets_manager.clone().unwrap_or_default();
         let deletion = Deletion {
             at_once: deletion.force_delete_without_recovery,
             window: deletion.recovery_window_in_days,
         };
-        Ok(connection(SecretsManager { api, prefix, can_check, deletion }))
+        Ok(connection(SecretsManager { api, prefix, can_check, deletion, together: Together::default() }))
     };
     opened.await.map_err(|kind| ProviderError {
         backend: "aws".to_owned(),
@@ -87,12 +86,20 @@ fn invalid(text: &str) -> ProviderErrorKind {
     ProviderErrorKind::Invalid(text.to_owned())
 }
 
-async fn api(
-    service: &'static Service,
+/// Who asks, and what with.
+pub(super) struct Login {
+    pub(super) http: HttpClient,
+    pub(super) config: SdkConfig,
+}
+
+/// Finds the credentials of a store or a generator. Nothing is asked of AWS yet.
+pub(super) async fn login(
     settings: &AwsProvider,
-    retries: Option<&RetrySettings>,
     context: &ConnectContext<'_>,
-) -> Result<Api, ProviderErrorKind> {
+) -> Result<Login, ProviderErrorKind> {
+    if !context.network {
+        return Err(ProviderErrorKind::Forbidden("stores are not connected to here".to_owned()));
+    }
     if !auth::is_region(&settings.region) {
         return Err(ProviderErrorKind::Invalid(format!("{:?} is no AWS region", settings.region)));
     }
@@ -102,6 +109,16 @@ async fn api(
     let sts = context.credentials.address("AWS_STS_ENDPOINT");
     let shared = http_client::shared(http.clone());
     let config = auth::load_with_sts(&shared, &settings.region, &base, &roles, sts.as_deref()).await;
+    Ok(Login { http, config })
+}
+
+pub(super) async fn api(
+    service: &'static Service,
+    settings: &AwsProvider,
+    retries: Option<&RetrySettings>,
+    context: &ConnectContext<'_>,
+) -> Result<Api, ProviderErrorKind> {
+    let Login { http, config } = login(settings, context).await?;
     let login = config
         .credentials_provider()
         .ok_or_else(|| ProviderErrorKind::Unauthenticated("there are no AWS credentials".to_owned()))?;

@@ -5,6 +5,7 @@
 //!            └── http_client: the SDK's requests through our HttpClient, with its limits and its one TLS stack
 //!   kms: KeyService                                        by aws-sdk-kms
 //!   secrets_manager, parameter_store: SecretsReader, …     by api: one signed JSON POST a call
+//!   generate: logins to registries by api, sessions        by aws-sdk-sts
 //!   s3: puts an object                                     by one signed request
 //! ```
 //!
@@ -16,14 +17,17 @@ mod api;
 mod auth;
 mod connect;
 mod error;
+mod generate;
 mod http_client;
 mod kms;
 mod parameter_store;
 mod push;
 mod s3;
 mod secrets_manager;
+mod together;
 
 pub use auth::{Base, Role, session_name};
 pub(crate) use connect::connect;
+pub use generate::{registry_login, session};
 pub use kms::Kms;
 pub use s3::S3;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use sealops_crypto::sops::GoRegex;
 use sealops_formats::Plaintext;
 
-use super::api::{Api, Service};
+use super::api::{Api, Service, fail};
 use super::push;
+use super::together::Together;
 use crate::json::Json;
 use crate::{
     BoxFuture, Find, ProviderError, ProviderErrorKind, RemoteKey, RemoteSecret, RemoteValue, SecretsReader,
@@ -17,7 +18,7 @@ use crate::{
 };
 
 pub(super) const SERVICE: Service =
-    Service { name: "ssm", target: "AmazonSSM", variable: "AWS_SSM_ENDPOINT" };
+    Service { name: "ssm", host: "ssm", target: "AmazonSSM", variable: "AWS_SSM_ENDPOINT" };
 
 /// Parameters that AWS gives at once by their names.
 const BATCH: usize = 10;
@@ -32,11 +33,7 @@ pub(super) struct ParameterStore {
     pub(super) prefix: String,
     /// Off where nobody can say before it is used: credentials are those of the user's namespace.
     pub(super) can_check: bool,
-}
-
-fn fail(operation: &'static str, target: &str) -> impl FnOnce(ProviderErrorKind) -> ProviderError {
-    let target = target.to_owned();
-    move |kind| ProviderError { backend: "aws".to_owned(), operation, target, kind }
+    pub(super) together: Together,
 }
 
 impl ParameterStore {
@@ -148,21 +145,23 @@ impl ParameterStore {
         }
         let mut found = BTreeMap::new();
         for batch in names.chunks(BATCH) {
-            let list = Json::List(batch.iter().map(|name| Json::text(name.as_str())).collect());
-            let input = Json::map([("Names", list), ("WithDecryption", Json::Bool(true))]);
-            match self.api.call("GetParameters", &input).await {
-                Ok(answer) => drop(collect(answer, |_| true, &mut found)),
-                Err(ProviderErrorKind::Denied(_)) => {}
-                Err(error) => return Err(error),
-            }
-            // The right to read ten at once is another than that to read one.
-            for name in batch {
-                if !found.contains_key(name) {
-                    found.insert(name.clone(), self.value(name).await?);
-                }
+            for (name, answer) in batch.iter().zip(self.newest(batch).await) {
+                found.insert(name.clone(), answer?);
             }
         }
         Ok(found)
+    }
+
+    /// Returns the newest versions of up to [`BATCH`] parameters, in their order.
+    async fn newest(&self, names: &[String]) -> Vec<Result<RemoteSecret, ProviderErrorKind>> {
+        let all = async {
+            let list = Json::List(names.iter().map(|name| Json::text(name.as_str())).collect());
+            let input = Json::map([("Names", list), ("WithDecryption", Json::Bool(true))]);
+            let mut found = BTreeMap::new();
+            collect(self.api.call("GetParameters", &input).await?, |_| true, &mut found);
+            Ok(found)
+        };
+        self.together.read(names, all, |name| async move { self.value(&name).await }).await
     }
 }
 
@@ -208,11 +207,31 @@ impl SecretsReader for ParameterStore {
         })
     }
 
+    fn batch_size(&self) -> usize {
+        BATCH
+    }
+
+    /// A batch names parameters without their versions.
+    fn can_batch(&self, remote: &RemoteKey) -> bool {
+        self.together.is_allowed() && remote.version.as_deref().unwrap_or_default().is_empty()
+    }
+
+    fn get_batch<'a>(
+        &'a self,
+        remotes: &'a [RemoteKey],
+    ) -> BoxFuture<'a, Vec<Result<RemoteSecret, ProviderError>>> {
+        Box::pin(async {
+            let names: Vec<String> = remotes.iter().map(|remote| self.name(&remote.key)).collect();
+            let answers = self.newest(&names).await.into_iter().zip(&names);
+            answers.map(|(answer, name)| answer.map_err(fail("read", name))).collect()
+        })
+    }
+
     fn metadata<'a>(&'a self, remote: &'a RemoteKey) -> BoxFuture<'a, Result<Plaintext, ProviderError>> {
         Box::pin(async {
             let name = self.versioned(remote);
             let tags = self.tags(&name).await.map_err(fail("read the tags of", &name))?;
-            Ok(Json::map(tags.into_iter().map(|(key, value)| (key, Json::text(value)))).to_text())
+            Ok(push::tags_as_metadata(tags))
         })
     }
 
@@ -226,12 +245,6 @@ impl SecretsReader for ParameterStore {
 
 impl StoreCheck for ParameterStore {
     fn validate<'a>(&'a self) -> BoxFuture<'a, Result<Validation, ProviderError>> {
-        Box::pin(async {
-            if !self.can_check {
-                return Ok(Validation::Unknown);
-            }
-            self.api.credentials().await.map_err(fail("log in to", "Parameter Store"))?;
-            Ok(Validation::Ready)
-        })
+        Box::pin(async { self.api.check(self.can_check).await.map_err(fail("log in to", "Parameter Store")) })
     }
 }

@@ -20,17 +20,28 @@ const MAX_STEPS: usize = 32;
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct PushSettings {
     pub(super) tags: BTreeMap<String, String>,
+    /// Whether tags beside the mark are named.
+    #[serde(skip)]
+    pub(super) names_tags: bool,
     pub(super) description: String,
     /// Secrets Manager: `binary` (unset) or `string`.
     pub(super) secret_push_format: String,
     /// Secrets Manager writes it so, and Parameter Store `kmsKeyID`.
     #[serde(alias = "kmsKeyID")]
     pub(super) kms_key_id: String,
-    pub(super) resource_policy: Option<Value>,
-    pub(super) replication_locations: Option<Value>,
+    pub(super) resource_policy: Option<ResourcePolicy>,
+    /// Secrets Manager: regions that get a copy; `None` leaves them as they are.
+    pub(super) replication_locations: Option<Vec<String>>,
     /// Parameter Store: `String` (unset), `StringList`, `SecureString`.
     pub(super) secret_type: String,
     pub(super) tier: Tier,
+}
+
+/// A policy of a secret. Its text is read beforehand ([`crate::PushTarget::resource_policy`]).
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ResourcePolicy {
+    pub(super) block_public_policy: Option<bool>,
 }
 
 /// Tier of a parameter.
@@ -66,12 +77,7 @@ impl PushSettings {
         if settings.tags.contains_key(MARK.0) {
             return Err(invalid("a tag managed-by cannot be given: it is the mark of External Secrets"));
         }
-        if settings.resource_policy.is_some() {
-            return Err(ProviderErrorKind::Unsupported("resourcePolicy"));
-        }
-        if settings.replication_locations.is_some() {
-            return Err(ProviderErrorKind::Unsupported("replicationLocations"));
-        }
+        settings.names_tags = !settings.tags.is_empty();
         settings.tags.insert(MARK.0.to_owned(), MARK.1.to_owned());
         if settings.description.is_empty() {
             settings.description = format!("secret '{}:{}'", MARK.0, MARK.1);
@@ -85,6 +91,39 @@ impl PushSettings {
             Json::map([("Key", Json::text(key.as_str())), ("Value", Json::text(value.as_str()))])
         };
         Json::List(self.tags.iter().map(tag).collect())
+    }
+}
+
+/// What is asked of AWS so that a value has the wanted tags.
+#[derive(Default)]
+pub(super) struct TagChanges {
+    /// Keys that go.
+    pub(super) gone: Option<Json>,
+    /// All wanted tags, where one is new or changed.
+    pub(super) set: Option<Json>,
+}
+
+impl PushSettings {
+    /// Compares the tags of a value with the wanted ones.
+    pub(super) fn tag_changes(&self, current: &BTreeMap<String, String>) -> TagChanges {
+        let gone = current.keys().filter(|key| !self.tags.contains_key(*key));
+        let gone: Vec<Json> = gone.map(|key| Json::text(key.as_str())).collect();
+        let is_new = self.tags.iter().any(|(key, value)| current.get(key) != Some(value));
+        TagChanges { gone: (!gone.is_empty()).then_some(Json::List(gone)), set: is_new.then(|| self.tags()) }
+    }
+}
+
+/// Returns tags as the metadata of a value: a JSON object.
+pub(super) fn tags_as_metadata(tags: BTreeMap<String, String>) -> Plaintext {
+    Json::map(tags.into_iter().map(|(key, value)| (key, Json::text(value)))).to_text()
+}
+
+/// Whether a read found something.
+pub(super) fn found<T>(read: Result<T, ProviderErrorKind>) -> Result<bool, ProviderErrorKind> {
+    match read {
+        Ok(_) => Ok(true),
+        Err(ProviderErrorKind::NotFound) => Ok(false),
+        Err(kind) => Err(kind),
     }
 }
 
@@ -201,10 +240,10 @@ mod tests {
         assert!(
             read(json!({ "tags": "hunter2" })).is_err_and(|error| !error.to_string().contains("hunter2"))
         );
-        assert_eq!(
-            read(json!({ "resourcePolicy": {} })).unwrap_err(),
-            ProviderErrorKind::Unsupported("resourcePolicy")
-        );
+        let settings =
+            read(json!({ "resourcePolicy": { "policySourceRef": { "kind": "Secret", "name": "p" } } }));
+        assert_eq!(settings.unwrap().resource_policy.unwrap().block_public_policy, None);
+        assert!(read(json!({ "replicationLocations": "eu-west-1" })).is_err());
         assert!(PushSettings::read(Some(&json!({ "spec": {} }))).is_err());
         assert_eq!(PushSettings::read(None).unwrap().description, "secret 'managed-by:external-secrets'");
     }

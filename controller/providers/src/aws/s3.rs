@@ -12,7 +12,7 @@ use aws_sigv4::http_request::{
 };
 use aws_sigv4::sign::v4;
 use aws_smithy_async::rt::sleep::TokioSleep;
-use sealops_formats::Plaintext;
+use sealops_formats::{Plaintext, percent};
 
 use super::auth::is_region;
 use super::{error, http_client};
@@ -162,7 +162,7 @@ impl Place {
     /// Returns an object's address. Below an address of the user's own the bucket is part of the path, which every
     /// server that speaks S3 takes; at AWS it is part of the host, unless it has dots, which no certificate covers.
     fn url(&self, bucket: &str, name: &str) -> String {
-        let path = escaped(name);
+        let path = percent::encode(name, b"/");
         if let Some(endpoint) = &self.endpoint {
             return format!("{}/{bucket}/{path}", endpoint.trim_end_matches('/'));
         }
@@ -190,19 +190,6 @@ fn check_names(bucket: &str, name: &str) -> Result<(), ProviderErrorKind> {
         return Err(ProviderErrorKind::Invalid(format!("{name:?}: S3 takes no name with . or .. as a part")));
     }
     Ok(())
-}
-
-/// Escapes all but letters, digits, `-._~` and slashes, as the signature wants it.
-fn escaped(name: &str) -> String {
-    let mut escaped = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
 }
 
 /// Returns what stands between `<Code>` and `</Code>`.

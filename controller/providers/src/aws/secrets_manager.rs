@@ -1,5 +1,6 @@
 //! AWS Secrets Manager as a store.
 
+mod attached;
 mod write;
 
 use std::collections::BTreeMap;
@@ -8,16 +9,21 @@ use std::sync::Arc;
 use sealops_crypto::sops::GoRegex;
 use sealops_formats::{Plaintext, base64};
 
-use super::api::{Api, Service};
+use super::api::{Api, Service, fail};
 use super::push;
+use super::together::Together;
 use crate::json::Json;
 use crate::{
     BoxFuture, Find, ProviderError, ProviderErrorKind, RemoteKey, RemoteSecret, RemoteValue, SecretsReader,
     StoreCheck, Validation,
 };
 
-pub(super) const SERVICE: Service =
-    Service { name: "secretsmanager", target: "secretsmanager", variable: "AWS_SECRETSMANAGER_ENDPOINT" };
+pub(super) const SERVICE: Service = Service {
+    name: "secretsmanager",
+    host: "secretsmanager",
+    target: "secretsmanager",
+    variable: "AWS_SECRETSMANAGER_ENDPOINT",
+};
 
 /// The version that is read.
 const CURRENT: &str = "AWSCURRENT";
@@ -37,6 +43,7 @@ pub(super) struct SecretsManager {
     /// `None` where nobody can say before it is used: credentials are those of the user's namespace.
     pub(super) can_check: bool,
     pub(super) deletion: Deletion,
+    pub(super) together: Together,
 }
 
 /// What becomes of deleted secrets.
@@ -45,11 +52,6 @@ pub(super) struct Deletion {
     pub(super) at_once: bool,
     /// Days, 7 to 30; 0 is AWS's own 30.
     pub(super) window: i64,
-}
-
-fn fail(operation: &'static str, target: &str) -> impl FnOnce(ProviderErrorKind) -> ProviderError {
-    let target = target.to_owned();
-    move |kind| ProviderError { backend: "aws".to_owned(), operation, target, kind }
 }
 
 impl SecretsManager {
@@ -101,7 +103,9 @@ impl SecretsManager {
                 BTreeMap::from([("Filters", Json::List(filters.iter().map(Json::duplicate).collect()))]);
             input.extend(next.take().map(|token| ("NextToken", token)));
             let answer = self.api.call("BatchGetSecretValue", &Json::map(input)).await?;
-            next = collect(answer, fits, &mut found)?;
+            let named =
+                |secret: &Json| secret.str_at("Name").filter(|name| fits(name)).map(ToOwned::to_owned);
+            next = collect(answer, named, &mut found)?;
             if next.is_none() {
                 return Ok(found);
             }
@@ -133,21 +137,28 @@ impl SecretsManager {
         }
         let mut found = BTreeMap::new();
         for batch in names.chunks(BATCH) {
-            let list = Json::List(batch.iter().map(|name| Json::text(name.as_str())).collect());
-            let answer = self.api.call("BatchGetSecretValue", &Json::map([("SecretIdList", list)])).await;
-            match answer {
-                Ok(answer) => drop(collect(answer, |_| true, &mut found)?),
-                Err(ProviderErrorKind::Denied(_)) => {}
-                Err(error) => return Err(error),
-            }
-            // The right to read twenty at once is another than that to read one.
-            for name in batch {
-                if !found.contains_key(name) {
-                    found.insert(name.clone(), self.value(name, None).await?);
-                }
+            for (name, answer) in batch.iter().zip(self.current(batch).await) {
+                found.insert(name.clone(), answer?);
             }
         }
         Ok(found)
+    }
+
+    /// Returns the newest versions of up to [`BATCH`] secrets, in their order.
+    async fn current(&self, names: &[String]) -> Vec<Result<RemoteSecret, ProviderErrorKind>> {
+        let all = async {
+            let list = Json::List(names.iter().map(|name| Json::text(name.as_str())).collect());
+            let answer = self.api.call("BatchGetSecretValue", &Json::map([("SecretIdList", list)])).await?;
+            let mut found = BTreeMap::new();
+            // Asked for by its ARN, a secret has its name in the answer as well.
+            let asked = |secret: &Json| {
+                let of = |field| secret.str_at(field).filter(|text| names.iter().any(|name| name == text));
+                of("ARN").or_else(|| of("Name")).map(ToOwned::to_owned)
+            };
+            collect(answer, asked, &mut found)?;
+            Ok(found)
+        };
+        self.together.read(names, all, |name| async move { self.value(&name, None).await }).await
     }
 }
 
@@ -164,16 +175,15 @@ fn remove(json: &mut Json, key: &str) -> Option<Json> {
     entries.remove(key).filter(|value| !matches!(value, Json::Null))
 }
 
-/// Takes the values of an answer; returns where the next page begins.
+/// Takes the values of an answer that have a name here; returns where the next page begins.
 fn collect(
     mut answer: Json,
-    fits: impl Fn(&str) -> bool,
+    named: impl Fn(&Json) -> Option<String>,
     found: &mut BTreeMap<String, RemoteSecret>,
 ) -> Result<Option<Json>, ProviderErrorKind> {
     if let Some(Json::List(values)) = remove(&mut answer, "SecretValues") {
         for value in values {
-            let Some(name) = value.str_at("Name").map(ToOwned::to_owned) else { continue };
-            if fits(&name) {
+            if let Some(name) = named(&value) {
                 found.insert(name, read(value)?);
             }
         }
@@ -203,12 +213,32 @@ impl SecretsReader for SecretsManager {
         })
     }
 
+    fn batch_size(&self) -> usize {
+        BATCH
+    }
+
+    /// A batch has newest versions only.
+    fn can_batch(&self, remote: &RemoteKey) -> bool {
+        let version = remote.version.as_deref().unwrap_or_default();
+        self.together.is_allowed() && matches!(version, "" | CURRENT)
+    }
+
+    fn get_batch<'a>(
+        &'a self,
+        remotes: &'a [RemoteKey],
+    ) -> BoxFuture<'a, Vec<Result<RemoteSecret, ProviderError>>> {
+        Box::pin(async {
+            let names: Vec<String> = remotes.iter().map(|remote| self.name(&remote.key)).collect();
+            let answers = self.current(&names).await.into_iter().zip(&names);
+            answers.map(|(answer, name)| answer.map_err(fail("read", name))).collect()
+        })
+    }
+
     fn metadata<'a>(&'a self, remote: &'a RemoteKey) -> BoxFuture<'a, Result<Plaintext, ProviderError>> {
         Box::pin(async {
             let name = self.name(&remote.key);
             let described = self.describe(&name).await.map_err(fail("read the tags of", &name))?;
-            let tags = push::read_tags(described.get("Tags"));
-            Ok(Json::map(tags.into_iter().map(|(key, value)| (key, Json::text(value)))).to_text())
+            Ok(push::tags_as_metadata(push::read_tags(described.get("Tags"))))
         })
     }
 
@@ -222,12 +252,6 @@ impl SecretsReader for SecretsManager {
 
 impl StoreCheck for SecretsManager {
     fn validate<'a>(&'a self) -> BoxFuture<'a, Result<Validation, ProviderError>> {
-        Box::pin(async {
-            if !self.can_check {
-                return Ok(Validation::Unknown);
-            }
-            self.api.credentials().await.map_err(fail("log in to", "Secrets Manager"))?;
-            Ok(Validation::Ready)
-        })
+        Box::pin(async { self.api.check(self.can_check).await.map_err(fail("log in to", "Secrets Manager")) })
     }
 }

@@ -1,12 +1,11 @@
 //! gpg-agent, as far as SOPS uses it: the passphrase of an age identity file, cached under a name (Assuan protocol).
 
-use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use sealops_formats::Plaintext;
+use sealops_formats::{Plaintext, percent};
 
 use super::{Environment, program};
 
@@ -97,15 +96,5 @@ fn socket(environment: &Environment) -> Option<PathBuf> {
 
 /// Escapes a word of the protocol.
 fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b' ' => out.push('+'),
-            byte if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) => out.push(char::from(byte)),
-            byte => {
-                let _ = write!(out, "%{byte:02X}");
-            }
-        }
-    }
-    out
+    percent::encode(text, b" ").replace(' ', "+")
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ::http::{HeaderName, HeaderValue, Method};
-use sealops_formats::Plaintext;
+use sealops_formats::{Plaintext, percent};
 
 use super::Json;
 use crate::ProviderErrorKind;
@@ -165,9 +165,9 @@ impl Client {
         }
         for (name, value) in &call.query {
             url.push(if url.contains('?') { '&' } else { '?' });
-            escape(&mut url, name, b"");
+            url.push_str(&percent::encode(name, b""));
             url.push('=');
-            escape(&mut url, value, b"");
+            url.push_str(&percent::encode(value, b""));
         }
         Ok(url)
     }
@@ -354,20 +354,9 @@ fn escaped_path(path: &str) -> Result<String, ProviderErrorKind> {
         if !escaped.is_empty() {
             escaped.push('/');
         }
-        escape(&mut escaped, segment, b"$&+,:;=@");
+        escaped.push_str(&percent::encode(segment, b"$&+,:;=@"));
     }
     Ok(escaped)
-}
-
-/// Escapes all but letters, digits, `-._~` and what is named.
-fn escape(out: &mut String, text: &str, keep: &[u8]) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || keep.contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
 }
 
 #[cfg(test)]

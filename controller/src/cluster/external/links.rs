@@ -185,6 +185,16 @@ impl Links {
         own.filter(|secret| secret.name != target_name(object)).map(|secret| secret.name.clone()).collect()
     }
 
+    /// Returns the stores that an object reads from.
+    pub(super) fn stores_of(&self, key: &ObjectKey) -> Vec<StoreKey> {
+        let sources = self.objects.get(key).into_iter().flat_map(|known| &known.sources);
+        let store = |source: &Source| match source {
+            Source::Store(store) => Some(store.clone()),
+            _ => None,
+        };
+        sources.filter_map(store).collect()
+    }
+
     fn writers(&self, secret: &ObjectKey) -> Vec<ObjectKey> {
         self.by_target.get(secret).into_iter().flatten().cloned().collect()
     }

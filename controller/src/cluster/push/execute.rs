@@ -6,12 +6,15 @@ use std::time::Duration;
 use sealops_crds::PushSecret;
 use sealops_crds::external_secret::{StoreKind, StoreRef};
 use sealops_crds::push_secret::{PushData, SyncedPushSecrets};
+use sealops_formats::Plaintext;
 use sealops_providers::{ProviderError, PushTarget, Retry, SecretsWriter};
+use serde::Deserialize;
 
 use super::PushDriver;
 use crate::cluster::leader::WriteGuard;
 use crate::external::push::{self, Plan, StorePlan, Write};
 use crate::external::{StoreHandle, StoreObject, find_store};
+use crate::object::ClusterReader as _;
 
 /// Why a plan was not carried out to its end.
 pub(super) struct Failed {
@@ -82,7 +85,7 @@ impl PushDriver {
         let opening = format!("could not get secrets client for store {name}: ");
         let handle = self.open(object, store).await.map_err(|error| Failed::provider(&opening, &error))?;
         let writer = writer_of(&handle, &opening)?;
-        for Write { entry, target, value } in of.writes {
+        for Write { entry, mut target, value } in of.writes {
             check(guard)?;
             if push::keeps_existing(object) {
                 let looking = "could not verify if secret exists in store: ";
@@ -96,6 +99,9 @@ impl PushDriver {
                 "could not write remote ref {} to target secretstore {name}: ",
                 entry.match_.secret_key
             );
+            target.resource_policy = self.policy(object, &target).await.map_err(|problem| {
+                Failed::because(format!("{writing}failed to resolve resource policy: {problem}"))
+            })?;
             writer.put(&target, &value).await.map_err(|error| Failed::provider(&writing, &error))?;
             wrote(entry);
         }
@@ -103,6 +109,34 @@ impl PushDriver {
             Some(problem) => Err(Failed::because(problem)),
             None => Ok(()),
         }
+    }
+
+    /// Reads the policy that the settings of a pushed value name: in the namespace of the PushSecret.
+    async fn policy(
+        &self,
+        object: &PushSecret,
+        target: &PushTarget,
+    ) -> Result<Option<Arc<Plaintext>>, String> {
+        let Some(PolicySource { kind, name, key }) = policy_source(target) else { return Ok(None) };
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let objects = self.shared.reader.in_namespace(namespace);
+        let found = match kind.as_str() {
+            "ConfigMap" => {
+                let found = objects.config_map(&name).await.map_err(|error| error.to_string())?;
+                found.map(|mut found| found.data.remove(&key))
+            }
+            "Secret" => {
+                let found = objects.secret(&name).await.map_err(|error| error.to_string())?;
+                found.map(|mut found| found.data.remove(&key))
+            }
+            _ => {
+                let text = "must be ConfigMap or Secret";
+                return Err(format!("unsupported PolicySourceRef kind: {kind:?} ({text})"));
+            }
+        };
+        let found = found.ok_or_else(|| format!("there is no {kind} {namespace}/{name}"))?;
+        let policy = found.ok_or_else(|| format!("key {key} not found in {kind} {namespace}/{name}"))?;
+        Ok(Some(Arc::new(policy)))
     }
 
     /// Removes what is stale; `record` loses what is removed.
@@ -169,5 +203,21 @@ fn target_of(data: &PushData) -> PushTarget {
         property: given(&data.match_.remote_ref.property),
         secret_key: given(&data.match_.secret_key),
         metadata: data.metadata.clone(),
+        resource_policy: None,
     }
+}
+
+/// Which object's key the settings of a pushed value name for a policy.
+fn policy_source(target: &PushTarget) -> Option<PolicySource> {
+    let source = target.metadata.as_ref()?.pointer("/spec/resourcePolicy/policySourceRef")?;
+    PolicySource::deserialize(source).ok()
+}
+
+/// A key of a ConfigMap or Secret.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct PolicySource {
+    kind: String,
+    name: String,
+    key: String,
 }

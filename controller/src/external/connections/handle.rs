@@ -46,7 +46,7 @@ impl Handle {
     async fn value(&self, remote: &RemoteKey, property: Option<&str>) -> Result<Answer, ProviderError> {
         let reader = self.reader("get")?;
         let (call, operation) = (calls(&self.slot.provider).get, "get");
-        let found = if self.live.batches.size() > 1 {
+        let found = if self.live.batches.size() > 1 && reader.can_batch(remote) {
             let read = |remotes| self.batch(reader, call, remotes);
             self.live.batches.get(remote, read).await
         } else {
@@ -55,7 +55,7 @@ impl Handle {
         self.kept(found).await.map(|found| Answer::Value(Arc::new(found)))
     }
 
-    /// Reads several values by one call.
+    /// Reads several values by one call. What all of them fail with is about the store.
     fn batch<'a>(
         &'a self,
         reader: &'a dyn SecretsReader,
@@ -63,19 +63,15 @@ impl Handle {
         remotes: Vec<RemoteKey>,
     ) -> BoxFuture<'a, Vec<Result<RemoteSecret, ProviderError>>> {
         Box::pin(async move {
-            let answers = async {
-                let answers = reader.get_batch(&remotes).await;
-                match answers.first() {
-                    // Nothing came: that is about the store.
-                    Some(Err(error)) if answers.iter().all(|other| other.as_ref().err() == Some(error)) => {
-                        Err(error.clone())
-                    }
-                    _ => Ok(answers),
-                }
+            let mut answers = Vec::new();
+            let asked = async {
+                answers = reader.get_batch(&remotes).await;
+                shared_failure(&answers).cloned().map_or(Ok(()), Err)
             };
-            match self.slot.call(call, "get", answers).await {
-                Ok(answers) => answers,
-                Err(error) => remotes.iter().map(|_| Err(error.clone())).collect(),
+            match self.slot.call(call, "get", asked).await {
+                // The breaker let nothing through.
+                Err(error) if answers.is_empty() => remotes.iter().map(|_| Err(error.clone())).collect(),
+                _ => answers,
             }
         })
     }
@@ -103,6 +99,10 @@ impl Handle {
 impl StoreHandle for Handle {
     fn dialect(&self) -> Option<Dialect> {
         self.live.connection.reader.as_ref().map(|reader| reader.dialect())
+    }
+
+    fn batch_size(&self) -> usize {
+        self.live.batches.size()
     }
 
     fn get<'a>(
@@ -164,6 +164,14 @@ impl StoreHandle for Handle {
     fn writer(&self) -> Option<&dyn SecretsWriter> {
         self.live.connection.writer.as_ref().map(|_| self as &dyn SecretsWriter)
     }
+}
+
+/// Returns why nothing came of a batch, where that is the same for every value.
+fn shared_failure(answers: &[Result<RemoteSecret, ProviderError>]) -> Option<&ProviderError> {
+    let first = answers.first()?.as_ref().err()?;
+    let is_same =
+        |answer: &Result<_, ProviderError>| answer.as_ref().err().is_some_and(|e| e.kind == first.kind);
+    answers.iter().all(is_same).then_some(first)
 }
 
 /// A question has answers of its own kind only.

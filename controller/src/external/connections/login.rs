@@ -35,6 +35,8 @@ pub(super) struct Logins {
     /// Whether each namespace has a login of its own; `None` until the first login says so.
     pub(super) per_user: Option<bool>,
     pub(super) cells: HashMap<Option<String>, Cell>,
+    /// Logins that came to nothing, and when.
+    failed: HashMap<Option<String>, (Instant, ProviderError, Used)>,
 }
 
 pub(super) type Cell = Arc<tokio::sync::Mutex<Option<Arc<Live>>>>;
@@ -66,7 +68,7 @@ impl Slot {
             observer,
             breaker: Breaker::default(),
             places: Semaphore::new(MAX_CALLS),
-            logins: Mutex::new(Logins { per_user, cells: HashMap::new() }),
+            logins: Mutex::new(Logins { per_user, ..Logins::default() }),
         }
     }
 
@@ -94,6 +96,28 @@ impl Slot {
         (key, cell)
     }
 
+    /// What a login came to that somebody made since `arrived`. A store that does not answer has one who waits for it,
+    /// and not one after the other.
+    fn failed_since(&self, key: &Option<String>, arrived: Instant) -> Option<(ProviderError, Used)> {
+        let logins = lock(&self.logins);
+        let (ended, error, used) = logins.failed.get(key)?;
+        (*ended > arrived).then(|| (error.clone(), used.clone()))
+    }
+
+    fn note_failure(&self, key: &Option<String>, error: &ProviderError, used: &Used) {
+        let mut logins = lock(&self.logins);
+        if used.per_user {
+            logins.per_user = Some(true);
+        }
+        // One user's own objects say nothing about the next one's.
+        if Breaker::counts(&error.kind) && (key.is_some() || !used.per_user) {
+            if logins.failed.len() >= MAX_LOGINS {
+                logins.failed.clear();
+            }
+            logins.failed.insert(key.clone(), (Instant::now(), error.clone(), used.clone()));
+        }
+    }
+
     /// Returns the login for a user, made now where there is none that serves.
     pub(super) async fn login(
         &self,
@@ -103,6 +127,7 @@ impl Slot {
         cluster: &dyn ClusterReader,
         look: bool,
     ) -> (Result<Arc<Live>, ProviderError>, Used) {
+        let arrived = Instant::now();
         loop {
             let (key, cell) = self.cell(user);
             let mut place = cell.lock().await;
@@ -117,13 +142,14 @@ impl Slot {
                 reads = Some((live.used.versions.clone(), Arc::clone(&live.reads)));
             }
             *place = None;
+            if let Some((error, used)) = self.failed_since(&key, arrived) {
+                return (Err(error), used);
+            }
             let (connection, used) = connect_once(store, user, cluster, &all.environment).await;
             let connection = match connection {
                 Ok(connection) => connection,
                 Err(error) => {
-                    if used.per_user {
-                        lock(&self.logins).per_user = Some(true);
-                    }
+                    self.note_failure(&key, &error, &used);
                     return (Err(error), used);
                 }
             };

@@ -21,6 +21,8 @@ type Versions = BTreeMap<(String, String), (u32, String)>;
 struct World {
     secrets: Arc<Mutex<Versions>>,
     reads: Arc<AtomicUsize>,
+    /// Each read takes so long and comes to nothing.
+    slow: Option<Duration>,
 }
 
 impl World {
@@ -46,7 +48,12 @@ impl ObjectReader for Place {
             let data = BTreeMap::from([("token".to_owned(), value.into())]);
             SecretObject { metadata, data, ..SecretObject::default() }
         });
-        Box::pin(async move { Ok(secret) })
+        let slow = self.0.slow;
+        Box::pin(async move {
+            let Some(slow) = slow else { return Ok(secret) };
+            tokio::time::sleep(slow).await;
+            Err(ReadError { kind: "Secret", name: "t".into(), problem: "no answer".into() })
+        })
     }
     fn config_map<'a>(
         &'a self,
@@ -99,9 +106,14 @@ impl Observer for Counts {
 struct Remote {
     calls: Arc<AtomicUsize>,
     answer: Arc<Mutex<Result<String, ProviderErrorKind>>>,
+    batch: usize,
 }
 
 impl SecretsReader for Remote {
+    fn batch_size(&self) -> usize {
+        self.batch
+    }
+
     fn get<'a>(&'a self, remote: &'a RemoteKey) -> BoxFuture<'a, Result<RemoteSecret, ProviderError>> {
         Box::pin(async move {
             self.calls.fetch_add(1, Ordering::Relaxed);
@@ -147,10 +159,22 @@ fn connections() -> (Connections, Arc<Counts>) {
 
 /// A handle on a login with the test's provider.
 fn handle(all: &Connections, answer: Result<&str, ProviderErrorKind>) -> (Handle, Remote) {
-    let remote =
-        || Remote { calls: Arc::default(), answer: Arc::new(Mutex::new(answer.clone().map(str::to_owned))) };
-    let shown = remote();
-    let reader = Remote { calls: Arc::clone(&shown.calls), answer: Arc::clone(&shown.answer) };
+    with_batches(all, answer, 1)
+}
+
+/// As [`handle`], of a provider that gives ten values at once.
+fn batched(all: &Connections, answer: Result<&str, ProviderErrorKind>) -> (Handle, Remote) {
+    with_batches(all, answer, 10)
+}
+
+fn with_batches(
+    all: &Connections,
+    answer: Result<&str, ProviderErrorKind>,
+    batch: usize,
+) -> (Handle, Remote) {
+    let answer = Arc::new(Mutex::new(answer.map(str::to_owned)));
+    let shown = Remote { calls: Arc::default(), answer, batch };
+    let reader = Remote { calls: Arc::clone(&shown.calls), answer: Arc::clone(&shown.answer), batch };
     let connection = StoreConnection { reader: Some(Box::new(reader)), writer: None, check: None };
     let live = Arc::new(Live::new(connection, Used::default(), Arc::default()));
     (Handle { slot: all.slot(&fake("remote")), live }, shown)
@@ -315,6 +339,57 @@ async fn users_with_credentials_of_their_own_share_nothing() {
     let login = async |user: &str| all.slot(&shared).login(&all, &shared, user, &world, false).await.0;
     let (one, other) = (login("x").await.ok().unwrap(), login("y").await.ok().unwrap());
     assert!(Arc::ptr_eq(&one, &other));
+}
+
+/// Eight that wait for a store which does not answer wait as long as one of them.
+#[tokio::test(start_paused = true)]
+async fn a_login_that_hangs_is_waited_for_once() {
+    let (all, _) = connections();
+    let environment = StoreEnvironment { network: true, ..StoreEnvironment::default() };
+    let all = Connections { environment, ..all };
+    let world = World { slow: Some(Duration::from_secs(20)), ..World::default() };
+    let kubernetes = store(
+        "k",
+        serde_json::from_value(serde_json::json!({ "kubernetes": {
+        "server": { "url": "https://127.0.0.1:1" },
+        "auth": { "token": { "bearerToken": { "name": "t", "key": "token" } } },
+    } }))
+        .unwrap(),
+    );
+    let started = Instant::now();
+    let login = async |_| all.slot(&kubernetes).login(&all, &kubernetes, "n", &world, false).await.0;
+    let users = futures::future::join_all((0..8).map(login)).await;
+    for user in users {
+        let Err(error) = user else { panic!("nobody answers") };
+        assert!(matches!(error.kind, ProviderErrorKind::Unavailable(_)), "{error}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(21), "{:?}", started.elapsed());
+    assert_eq!(world.reads.load(Ordering::Relaxed), 1);
+    // Who comes later tries again.
+    assert!(login(0).await.is_err());
+    assert_eq!(world.reads.load(Ordering::Relaxed), 2);
+}
+
+/// Values that come together go through the breaker together, each with its own answer.
+#[tokio::test(start_paused = true)]
+async fn batches_count_for_the_breaker_as_one_call() {
+    let (all, counts) = connections();
+    let (handle, remote) = batched(&all, Ok("v-"));
+    let read = async |keys: &[RemoteKey]| {
+        futures::future::join_all(keys.iter().map(|key| handle.get(key, None, Freshness::NOW))).await
+    };
+    let keys: Vec<RemoteKey> = (0..100).map(key).collect();
+    for (key, value) in keys.iter().zip(read(&keys).await) {
+        let RemoteValue::Bytes(value) = &value.unwrap().value else { panic!("bytes") };
+        assert_eq!(value.expose(), format!("v-{}", key.key).as_bytes());
+    }
+    assert_eq!((remote.calls.load(Ordering::Relaxed), counts.calls.load(Ordering::Relaxed)), (100, 10));
+    *lock(&remote.answer) = Err(ProviderErrorKind::NotFound);
+    assert!(read(&keys).await.iter().all(Result::is_err));
+    assert_eq!(all.left_alone(&handle.slot.key), None, "that there is no value is an answer");
+    *lock(&remote.answer) = Err(ProviderErrorKind::Unavailable("down".into()));
+    assert!(read(&keys).await.iter().all(Result::is_err));
+    assert!(all.left_alone(&handle.slot.key).is_some(), "ten calls that fail are a failing store");
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use sealops_formats::Plaintext;
 use sealops_providers::{BoxFuture, ProviderError, ProviderErrorKind, RemoteKey, RemoteValue};
 #[cfg(feature = "cluster")]
 use sealops_providers::{
-    ConnectContext, StoreIdentity,
+    ConnectContext, StoreIdentity, aws,
     vault::{DynamicRequest, DynamicResult},
 };
 use serde::de::DeserializeOwned;
@@ -182,6 +182,7 @@ impl Run<'_> {
             "SSHKey" => ssh_key::generate(&settings(found)?).map(Generated::from).map_err(failed),
             "VaultDynamicSecret" => self.vault(found).await.map(Generated::from),
             "Webhook" => self.webhook(found).await.map(Generated::from),
+            "ECRAuthorizationToken" | "STSSessionToken" => self.aws(found).await.map(Generated::from),
             kind => Err(GeneratorProblem::Get(format!(
                 "the generator {kind} is not supported by this version of sealops; its object is kept as it is"
             ))),
@@ -235,11 +236,7 @@ impl Run<'_> {
             result,
             allow_empty: spec.allow_empty_response.unwrap_or(false),
         };
-        let store = StoreIdentity {
-            namespace: Some(self.namespace.to_owned()),
-            name: "generator".to_owned(),
-            user_namespace: self.namespace.to_owned(),
-        };
+        let store = self.identity();
         let credentials = Credentials::new(&store, self.cluster, self.environment);
         let context =
             ConnectContext { store: &store, credentials: &credentials, network: self.environment.network };
@@ -250,6 +247,39 @@ impl Run<'_> {
             &context,
         );
         made.await.map_err(|error| GeneratorProblem::Use(words(&error)))
+    }
+
+    /// The store that a generator of the namespace would be.
+    #[cfg(feature = "cluster")]
+    fn identity(&self) -> StoreIdentity {
+        StoreIdentity {
+            namespace: Some(self.namespace.to_owned()),
+            name: "generator".to_owned(),
+            user_namespace: self.namespace.to_owned(),
+        }
+    }
+
+    /// Asks AWS, with credentials of the namespace.
+    #[cfg(feature = "cluster")]
+    async fn aws(&self, found: &Found) -> Result<BTreeMap<String, Plaintext>, GeneratorProblem> {
+        let store = self.identity();
+        let credentials = Credentials::new(&store, self.cluster, self.environment);
+        let context =
+            ConnectContext { store: &store, credentials: &credentials, network: self.environment.network };
+        let made = if found.kind == "STSSessionToken" {
+            aws::session(&settings(found)?, &context).await
+        } else {
+            aws::registry_login(&settings(found)?, &context).await
+        };
+        made.map_err(|error| {
+            GeneratorProblem::Use(format!("unable to get authorization token: {}", words(&error)))
+        })
+    }
+
+    /// Without a network there is no AWS to ask.
+    #[cfg(not(feature = "cluster"))]
+    async fn aws(&self, _: &Found) -> Result<BTreeMap<String, Plaintext>, GeneratorProblem> {
+        Err(GeneratorProblem::Use("this program reaches no AWS".to_owned()))
     }
 
     /// Without a network there is no engine to ask.

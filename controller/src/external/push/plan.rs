@@ -204,6 +204,7 @@ fn write_of(entry: Entry, values: &BTreeMap<String, Plaintext>) -> Result<Write,
         property: given(&remote_ref.property),
         secret_key: given(secret_key),
         metadata: data.metadata.clone(),
+        resource_policy: None,
     };
     Ok(Write { entry: data, target, value })
 }

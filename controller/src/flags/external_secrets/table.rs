@@ -78,6 +78,7 @@ pub(super) static CONTROLLER: &[Flag] = &[
     ),
     flag("enable-extended-metric-labels", Kind::Bool, "No effect: no labels of objects stand in metrics."),
     flag("enable-http2", Kind::Bool, "No effect: probes and metrics speak HTTP/1."),
+    flag("no-local-stores", Kind::Bool, "Refuse stores at addresses of this pod; upstream has no such flag."),
     flag("unsafe-allow-generic-targets", Kind::Bool, "Targets other than Secrets."),
     flag("template-left-delimiter", Kind::Text("{{"), "There is only this one."),
     flag("template-right-delimiter", Kind::Text("}}"), "There is only this one."),

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use sealops_formats::Plaintext;
 
-use super::{ParameterStore, fail};
-use crate::aws::push::{self, PushSettings};
+use super::ParameterStore;
+use crate::aws::api::fail;
+use crate::aws::push::{self, PushSettings, TagChanges};
 use crate::json::Json;
 use crate::{BoxFuture, ProviderError, ProviderErrorKind, PushTarget, RemoteValue, SecretsWriter};
 
@@ -15,6 +16,11 @@ const DEFAULT_KEY: &str = "alias/aws/ssm";
 impl ParameterStore {
     async fn write(&self, target: &PushTarget, value: &Plaintext) -> Result<(), ProviderErrorKind> {
         let settings = PushSettings::read(target.metadata.as_ref())?;
+        if settings.resource_policy.is_some() || settings.replication_locations.is_some() {
+            return Err(ProviderErrorKind::Unsupported(
+                "a resource policy or a replication in Parameter Store",
+            ));
+        }
         if target.property.as_deref().is_some_and(|property| !property.is_empty()) {
             return Err(ProviderErrorKind::Unsupported("a property in Parameter Store"));
         }
@@ -80,17 +86,13 @@ impl ParameterStore {
         settings: &PushSettings,
     ) -> Result<(), ProviderErrorKind> {
         let resource = || [("ResourceType", Json::text("Parameter")), ("ResourceId", Json::text(name))];
-        let gone: Vec<Json> = tags
-            .keys()
-            .filter(|key| !settings.tags.contains_key(*key))
-            .map(|key| Json::text(key.as_str()))
-            .collect();
-        if !gone.is_empty() {
-            let input = Json::map(resource().into_iter().chain([("TagKeys", Json::List(gone))]));
+        let TagChanges { gone, set } = settings.tag_changes(tags);
+        if let Some(gone) = gone {
+            let input = Json::map(resource().into_iter().chain([("TagKeys", gone)]));
             self.api.call("RemoveTagsFromResource", &input).await?;
         }
-        if settings.tags.iter().any(|(key, value)| tags.get(key) != Some(value)) {
-            let input = Json::map(resource().into_iter().chain([("Tags", settings.tags())]));
+        if let Some(set) = set {
+            let input = Json::map(resource().into_iter().chain([("Tags", set)]));
             self.api.call("AddTagsToResource", &input).await?;
         }
         Ok(())
@@ -131,11 +133,7 @@ impl SecretsWriter for ParameterStore {
     fn exists<'a>(&'a self, target: &'a PushTarget) -> BoxFuture<'a, Result<bool, ProviderError>> {
         Box::pin(async {
             let name = self.name(&target.key);
-            match self.value(&name).await {
-                Ok(_) => Ok(true),
-                Err(ProviderErrorKind::NotFound) => Ok(false),
-                Err(kind) => Err(fail("look for", &name)(kind)),
-            }
+            push::found(self.value(&name).await).map_err(fail("look for", &name))
         })
     }
 }

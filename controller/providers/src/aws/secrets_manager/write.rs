@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use sealops_formats::{Plaintext, base64};
 
-use super::{SecretsManager, fail};
-use crate::aws::push::{self, PushSettings};
+use super::SecretsManager;
+use crate::aws::api::fail;
+use crate::aws::push::{self, PushSettings, TagChanges};
 use crate::json::Json;
 use crate::{
     BoxFuture, ProviderError, ProviderErrorKind, PushTarget, RemoteSecret, RemoteValue, SecretsWriter,
@@ -35,6 +36,11 @@ impl SecretsManager {
         if !push::is_ours(&tags) {
             return Err(push::not_ours());
         }
+        // Without tags in the settings, those that others gave stay.
+        if settings.names_tags {
+            self.update_tags(&name, &tags, &settings).await?;
+        }
+        self.attach(&name, target, &settings, &described).await?;
         let has_value =
             matches!(described.get("VersionIdsToStages"), Some(Json::Map(versions)) if !versions.is_empty());
         let current = if has_value { Some(bytes(self.value(&name, None).await?)) } else { None };
@@ -48,8 +54,7 @@ impl SecretsManager {
             ("ClientRequestToken", Json::text(version)),
             payload(&new, as_text)?,
         ];
-        self.api.call("PutSecretValue", &Json::map(input)).await?;
-        self.update_tags(&name, &tags, &settings).await
+        self.api.call("PutSecretValue", &Json::map(input)).await.map(drop)
     }
 
     async fn create(
@@ -70,7 +75,9 @@ impl SecretsManager {
             ("ClientRequestToken", Json::text(FIRST_VERSION)),
             payload(&value, as_text)?,
         ];
-        self.api.call("CreateSecret", &Json::map(input)).await.map(drop)
+        self.api.call("CreateSecret", &Json::map(input)).await?;
+        let described = Json::map([("KmsKeyId", Json::text(key))]);
+        self.attach(name, target, settings, &described).await
     }
 
     async fn update_tags(
@@ -79,18 +86,13 @@ impl SecretsManager {
         tags: &BTreeMap<String, String>,
         settings: &PushSettings,
     ) -> Result<(), ProviderErrorKind> {
-        let gone: Vec<Json> = tags
-            .keys()
-            .filter(|key| !settings.tags.contains_key(*key))
-            .map(|key| Json::text(key.as_str()))
-            .collect();
-        if !gone.is_empty() {
-            let input = Json::map([("SecretId", Json::text(name)), ("TagKeys", Json::List(gone))]);
-            self.api.call("UntagResource", &input).await?;
+        let TagChanges { gone, set } = settings.tag_changes(tags);
+        let secret = || ("SecretId", Json::text(name));
+        if let Some(gone) = gone {
+            self.api.call("UntagResource", &Json::map([secret(), ("TagKeys", gone)])).await?;
         }
-        if settings.tags.iter().any(|(key, value)| tags.get(key) != Some(value)) {
-            let input = Json::map([("SecretId", Json::text(name)), ("Tags", settings.tags())]);
-            self.api.call("TagResource", &input).await?;
+        if let Some(set) = set {
+            self.api.call("TagResource", &Json::map([secret(), ("Tags", set)])).await?;
         }
         Ok(())
     }
@@ -169,11 +171,7 @@ impl SecretsWriter for SecretsManager {
     fn exists<'a>(&'a self, target: &'a PushTarget) -> BoxFuture<'a, Result<bool, ProviderError>> {
         Box::pin(async {
             let name = self.name(&target.key);
-            match self.value(&name, None).await {
-                Ok(_) => Ok(true),
-                Err(ProviderErrorKind::NotFound) => Ok(false),
-                Err(kind) => Err(fail("look for", &name)(kind)),
-            }
+            push::found(self.value(&name, None).await).map_err(fail("look for", &name))
         })
     }
 }

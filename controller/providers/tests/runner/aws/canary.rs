@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use sealops_crypto::sops::{KeyPart, MasterKey};
 use sealops_formats::base64;
-use sealops_providers::KeyService;
 use sealops_providers::aws::Kms;
 use sealops_providers::http::{HttpClient, TlsSettings};
+use sealops_providers::{KeyService, RemoteKey};
 use sealops_testenv::run_peer;
 use serde_json::json;
 
@@ -84,6 +84,13 @@ async fn inner() {
             errors.extend(pushed.err().map(|error| format!("{error} {error:?}")));
             errors.extend(get(&store, "/canary", None).await.err().map(|error| format!("{error}")));
             errors.extend(get(&store, "/none", None).await.err().map(|error| format!("{error}")));
+            let pushed = put(&store, &target("/canary-2", None, json!({})), CANARY).await;
+            errors.extend(pushed.err().map(|error| format!("{error} {error:?}")));
+            let remote = |key: &str| RemoteKey { key: key.to_owned(), version: None };
+            let remotes = ["/canary", "/none", "/canary-2"].map(remote);
+            for answer in store.reader.as_ref().unwrap().get_batch(&remotes).await {
+                errors.extend(answer.err().map(|error| format!("{error} {error:?}")));
+            }
             let property = put(&store, &target("/canary", Some("p"), json!({})), CANARY).await;
             errors.extend(property.err().map(|error| format!("{error} {error:?}")));
         }

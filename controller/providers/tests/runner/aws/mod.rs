@@ -1,7 +1,9 @@
 //! AWS's stores, judged by moto.
 
+mod batches;
 #[cfg(feature = "vault")]
 mod canary;
+mod generators;
 mod logins;
 mod parameter_store;
 mod secrets_manager;

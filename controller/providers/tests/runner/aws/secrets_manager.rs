@@ -1,8 +1,9 @@
 //! Secrets Manager.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use sealops_providers::{Find, ProviderErrorKind, Validation};
+use sealops_providers::{Find, ProviderErrorKind, PushTarget, Validation};
 use serde_json::json;
 
 use super::{Cloud, Credentials, cloud, delete, exists, find, get, metadata, open, put, store, target};
@@ -80,13 +81,62 @@ async fn secrets_are_pushed_marked_and_deleted() {
         assert_eq!(get(&store, "push/a", None).await.unwrap_err(), ProviderErrorKind::NotFound);
     }
     for spec in [
-        json!({ "resourcePolicy": {} }),
+        json!({ "resourcePolicy": { "policySourceRef": { "kind": "ConfigMap", "name": "p", "key": "k" } } }),
+        json!({ "replicationLocations": "eu-west-1" }),
         json!({ "secretPushFormat": "hunter2" }),
         json!({ "tags": { "managed-by": "x" } }),
     ] {
         assert!(put(&store, &target("push/bad", None, spec.clone()), "x").await.is_err(), "{spec}");
         assert!(!exists(&store, "push/bad").await);
     }
+}
+
+#[tokio::test]
+async fn policies_and_copies_are_attached_and_left_alone_where_nobody_names_them() {
+    let cloud = Cloud::start(&[]);
+    let store = open(json!({ "service": "SecretsManager" }), &Credentials::of(&cloud)).await.unwrap();
+    let policy = |text: &str, spec: serde_json::Value| PushTarget {
+        resource_policy: Some(Arc::new(text.into())),
+        ..target("policy/a", None, spec)
+    };
+    let settings = |regions: &[&str]| {
+        json!({ "resourcePolicy": { "blockPublicPolicy": true,
+            "policySourceRef": { "kind": "ConfigMap", "name": "p", "key": "k" } },
+            "replicationLocations": regions })
+    };
+    let ask = |action: &str| {
+        let body = json!({ "SecretId": "policy/a" });
+        cloud.call("secretsmanager", &format!("secretsmanager.{action}"), body)
+    };
+    let regions = || -> Vec<String> {
+        let described = ask("DescribeSecret");
+        let copies = described["ReplicationStatus"].as_array().cloned().unwrap_or_default();
+        copies.iter().map(|copy| copy["Region"].as_str().unwrap().to_owned()).collect()
+    };
+    let first = r#"{"Version":"2012-10-17","Statement":[]}"#;
+    put(&store, &policy(first, settings(&["eu-west-2", "eu-west-3"])), "one").await.unwrap();
+    assert_eq!(ask("GetResourcePolicy")["ResourcePolicy"], first);
+    assert_eq!(regions(), ["eu-west-2", "eu-west-3"]);
+    assert_eq!(cloud.recorder.count("\"BlockPublicPolicy\":true"), 1);
+    // The same in another order is no change; another value, and none of it is touched.
+    cloud.recorder.forget();
+    let same = r#"{ "Statement": [], "Version": "2012-10-17" }"#;
+    put(&store, &policy(same, settings(&["eu-west-3", "eu-west-2"])), "one").await.unwrap();
+    put(&store, &target("policy/a", None, json!({})), "two").await.unwrap();
+    for action in ["PutResourcePolicy", "DeleteResourcePolicy", "Replicat", "RemoveRegions"] {
+        assert_eq!(cloud.recorder.count(&format!("secretsmanager.{action}")), 0, "{action}");
+    }
+    let second = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}]}"#;
+    put(&store, &policy(second, settings(&["eu-west-3", "us-east-2"])), "two").await.unwrap();
+    assert_eq!(ask("GetResourcePolicy")["ResourcePolicy"], second);
+    assert_eq!(regions(), ["eu-west-3", "us-east-2"]);
+    put(&store, &policy("", settings(&[])), "two").await.unwrap();
+    assert!(ask("GetResourcePolicy")["ResourcePolicy"].is_null());
+    assert!(regions().is_empty());
+    let error = put(&store, &policy("CANARY {", settings(&[])), "two").await.unwrap_err();
+    assert!(matches!(&error, ProviderErrorKind::Invalid(text) if !text.contains("CANARY")), "{error}");
+    let error = put(&store, &policy(first, settings(&["evil.example/"])), "two").await.unwrap_err();
+    assert!(error.to_string().contains("is no AWS region"), "{error}");
 }
 
 #[tokio::test]
