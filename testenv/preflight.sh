@@ -41,7 +41,7 @@ check() {
   need script bsdutils "a terminal for passphrases"
   need setpriv util-linux "whether another user's identity can be had"
   need sha256sum coreutils "cache keys"
-  need python3 python3 "OpenBao and moto are wheels"
+  need python3 python3 "OpenBao, moto and Azure's library are wheels"
   if command -v python3 >/dev/null 2>&1 && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
     missing+=("python3's venv (OpenBao and moto are wheels)")
     packages+=(python3-venv)

@@ -147,6 +147,7 @@ pub(crate) fn plan(
     if threshold != 0 {
         groups.threshold = threshold;
     }
+    session.complete_groups(&mut groups)?;
     Ok(Plan { groups, settings: EncryptionSettings { selector, mac_only_encrypted } })
 }
 

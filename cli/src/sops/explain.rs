@@ -120,7 +120,7 @@ fn contacts(key: &MasterKey) -> Vec<String> {
         MasterKey::HcVault { vault_address, .. } => vec![vault_address.clone()],
         MasterKey::GcpKms { .. } => network_keys::google_contacts(),
         MasterKey::AzureKeyVault { vault_url, .. } => {
-            vec![vault_url.clone(), "https://login.microsoftonline.com".to_owned()]
+            vec![vault_url.clone(), network_keys::azure_authority(vault_url)]
         }
         MasterKey::HuaweiKms { key_id } => {
             let region = key_id.split(':').next().unwrap_or_default();

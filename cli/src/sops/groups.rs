@@ -33,7 +33,12 @@ pub(crate) struct GroupChange {
 }
 
 /// Adds a group at the end.
-pub(crate) fn add(session: &Session, change: &GroupChange, keys: Vec<MasterKey>) -> Result<(), CommandError> {
+pub(crate) fn add(
+    session: &Session,
+    change: &GroupChange,
+    mut keys: Vec<MasterKey>,
+) -> Result<(), CommandError> {
+    session.complete(&mut keys)?;
     rewrap(session, change, |groups| Ok(groups.with_group(keys, change.threshold)))
 }
 

@@ -86,6 +86,14 @@ impl Keyring {
         }
     }
 
+    /// Gives keys what they lack before they are used: the newest version, where none is named.
+    ///
+    /// # Errors
+    /// Returns why a key cannot be completed.
+    pub(crate) fn complete<'a>(&self, keys: impl Iterator<Item = &'a mut MasterKey>) -> Result<(), String> {
+        self.network.complete(keys)
+    }
+
     fn unwrap_here(&self, attempt: &Attempt<'_>) -> Result<KeyPart, Vec<String>> {
         match &self.machine {
             Some(machine) => machine.unwrap(attempt.key, attempt.wrapped).map_err(|reason| vec![reason]),

@@ -135,6 +135,32 @@ impl NetworkKeys {
         threads::waiting(|| started.runtime.block_on(asked))
     }
 
+    /// Gives keys what they lack, the newest version for example. This process asks itself, whoever else is to be asked
+    /// for keys, as sops does.
+    ///
+    /// # Errors
+    /// Returns why a key cannot be completed.
+    pub(crate) fn complete<'a>(&self, keys: impl Iterator<Item = &'a mut MasterKey>) -> Result<(), String> {
+        let keys: Vec<&mut MasterKey> = keys.filter(|key| lacks_version(key)).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        for key in &keys {
+            self.policy.check(key).map_err(|refusal| refusal.to_string())?;
+        }
+        let started = self.started()?;
+        let ask = async {
+            for key in keys {
+                let Some(service) = started.completing(key) else { continue };
+                if let Some(whole) = service.complete(key).await.map_err(|error| words::complete(&error))? {
+                    *key = whole;
+                }
+            }
+            Ok(())
+        };
+        threads::waiting(|| started.runtime.block_on(ask))
+    }
+
     fn allowed(&self, key: &MasterKey) -> Result<(), String> {
         if !self.covers(key) {
             return Err(NOBODY.to_owned());
@@ -161,6 +187,11 @@ impl NetworkKeys {
     }
 }
 
+/// Returns whether a key is to be completed before it is used.
+fn lacks_version(key: &MasterKey) -> bool {
+    matches!(key, MasterKey::AzureKeyVault { version, .. } if version.is_empty())
+}
+
 impl Drop for Started {
     fn drop(&mut self) {
         let close = join_all(self.own.iter().map(|(_, service)| service.close()));
@@ -179,6 +210,12 @@ pub(crate) fn own_services() -> Vec<(KeyKind, Arc<dyn KeyService>)> {
 }
 
 impl Started {
+    /// Who completes a key.
+    fn completing(&self, key: &MasterKey) -> Option<Arc<dyn KeyService>> {
+        let own = self.own.iter().find(|(kind, _)| key.kind() == Some(*kind));
+        own.map(|(_, service)| Arc::clone(service)).or_else(|| registry::service(key.kind()?))
+    }
+
     /// Who is asked for a key, in order.
     fn services(&self, key: &MasterKey) -> impl Iterator<Item = &Arc<dyn KeyService>> {
         let own = self.own.iter().filter(|(kind, _)| key.kind() == Some(*kind)).map(|(_, service)| service);
@@ -240,7 +277,7 @@ impl Started {
     /// Nobody was asked: says so.
     fn excuse(&self, key: &MasterKey, reasons: &mut Vec<String>) {
         if reasons.is_empty() {
-            reasons.push(format!("this build of sealops cannot ask for keys of the list {}", key.list()));
+            reasons.push(words::not_built(key));
         }
     }
 }
@@ -248,6 +285,11 @@ impl Started {
 /// Returns whom a key of Google Cloud KMS contacts, as the variables say.
 pub(crate) fn google_contacts() -> Vec<String> {
     registry::google_contacts()
+}
+
+/// Returns who logs in to a vault of Azure.
+pub(crate) fn azure_authority(vault_url: &str) -> String {
+    registry::azure_authority(vault_url)
 }
 
 /// Returns why the variables of other tools forbid a key, if they do.

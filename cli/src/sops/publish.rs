@@ -149,7 +149,9 @@ fn for_bucket(
         return Ok(Parcel::File(text));
     }
     let opened = open::open(session, file, false)?;
-    let changes = opened.metadata().key_groups.diff(&rule.groups);
+    let mut groups = rule.groups.clone();
+    session.complete_groups(&mut groups)?;
+    let changes = opened.metadata().key_groups.diff(&groups);
     if changes.iter().any(|group| !group.added.is_empty() || !group.removed.is_empty()) {
         let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let text = updatekeys::describe_groups(&changes, colour);
@@ -157,7 +159,7 @@ fn for_bucket(
     }
     let settings = settings(session, rule);
     let clear = ClearFile::new(opened.into_tree(), format).map_err(CommandError::input)?;
-    let (key, groups) = encrypt::new_key(session, rule.groups.clone())?;
+    let (key, groups) = encrypt::new_key(session, groups)?;
     encrypt::encrypt(session, clear, (&key, groups), &settings, format, path).map(Parcel::File)
 }
 

@@ -42,8 +42,9 @@ pub(crate) struct Rotation {
 pub(crate) fn run(session: &Session, rotation: &Rotation) -> Result<(), CommandError> {
     let (input, output) = rotation.types.of(&rotation.name);
     session.layout(output, Some(&rotation.name))?;
-    let add = rotation.add.read(&FLAG_ORDER)?;
-    let remove = rotation.remove.read(&FLAG_ORDER)?;
+    let mut add = rotation.add.read(&FLAG_ORDER)?;
+    let mut remove = rotation.remove.read(&FLAG_ORDER)?;
+    session.complete(add.iter_mut().chain(&mut remove))?;
     let file = open::load(&Source::File(rotation.path.clone()), input)?;
     let mut opened = open::open(session, file, rotation.ignore_mac)?;
     let mut groups = opened.metadata().key_groups.clone();

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use sealops_crypto::sops::{
-    Config, CreationRule, KeyKind, KeyTextError, MAX_CONFIG_BYTES, MasterKey, Timestamp,
+    Config, CreationRule, KeyGroups, KeyKind, KeyTextError, MAX_CONFIG_BYTES, MasterKey, Timestamp,
 };
 use sealops_formats::tree::{Format, Layout};
 use sealops_providers::local::LocalKeys;
@@ -154,6 +154,25 @@ impl Session {
         let rule =
             found.config.creation_rule(&folder.to_string_lossy(), &name.to_string_lossy(), kms_context);
         rule.map_err(|error| CommandError::input(config_text(&error)))
+    }
+
+    /// Gives keys what they lack before they are used or compared: sops does so while it reads them.
+    ///
+    /// # Errors
+    /// Returns why a key cannot be completed.
+    pub(crate) fn complete<'a>(
+        &self,
+        keys: impl IntoIterator<Item = &'a mut MasterKey>,
+    ) -> Result<(), CommandError> {
+        self.keyring.complete(keys.into_iter()).map_err(CommandError::input)
+    }
+
+    /// As [`Self::complete`], for the keys of groups.
+    ///
+    /// # Errors
+    /// As [`Self::complete`].
+    pub(crate) fn complete_groups(&self, groups: &mut KeyGroups) -> Result<(), CommandError> {
+        self.complete(groups.groups.iter_mut().flatten().map(|entry| &mut entry.key))
     }
 
     /// Returns the present time for a file's metadata.

@@ -44,9 +44,10 @@ pub(crate) fn prepare(
     begun(path);
     let output = Output::in_place(path);
     let file = open::load(&Source::File(path.to_owned()), format)?;
-    let rule = session.rule_for(path, &BTreeMap::new())?.ok_or_else(|| {
+    let mut rule = session.rule_for(path, &BTreeMap::new())?.ok_or_else(|| {
         CommandError::input(format!("The config file {config} does not contain any creation rule"))
     })?;
+    session.complete_groups(&mut rule.groups)?;
     let update = file.metadata().key_groups.update(&rule.groups, None);
     Ok(Candidate { path: path.to_owned(), output, format, file, update })
 }

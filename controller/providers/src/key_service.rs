@@ -35,6 +35,11 @@ pub trait KeyService: Send + Sync {
         wrapped: &'a str,
     ) -> BoxFuture<'a, Result<KeyPart, ProviderError>>;
 
+    /// Returns the key with what it lacks, the newest version for example; `None` where it lacks nothing.
+    fn complete<'a>(&'a self, _: &'a MasterKey) -> BoxFuture<'a, Result<Option<MasterKey>, ProviderError>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// Gives back what logins were given, as far as that works.
     fn close<'a>(&'a self) -> BoxFuture<'a, ()> {
         Box::pin(async {})

@@ -13,6 +13,8 @@
 mod authorities;
 #[cfg(feature = "aws")]
 pub mod aws;
+#[cfg(feature = "azure")]
+pub mod azure;
 mod duration;
 #[cfg(feature = "http")]
 pub mod egress;

@@ -2,6 +2,11 @@
 //! long as the vendor's own client and the real sops pass the same list of cases against it as ours
 //! (`cli/tests/runner/sops`).
 
+mod azure;
+mod client_certificate;
 mod google;
+mod https;
+mod rsa_key;
 
+pub use azure::FakeAzure;
 pub use google::{GoogleCloud, Scope};

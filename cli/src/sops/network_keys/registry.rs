@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sealops_crypto::sops::{KeyKind, KeyPart, MasterKey};
 use sealops_providers::aws::{Kms, session_name};
+use sealops_providers::azure::{Credentials, KeyVaults};
 use sealops_providers::gcp;
 use sealops_providers::http::{HttpClient, TlsSettings};
 use sealops_providers::http_extras::{Extras, Proxies};
@@ -24,7 +25,8 @@ pub(super) fn service(kind: KeyKind) -> Option<Arc<dyn KeyService>> {
         KeyKind::Kms => Some(kms()),
         KeyKind::HcVault => Some(vault()),
         KeyKind::GcpKms => Some(google()),
-        KeyKind::Age | KeyKind::Pgp | KeyKind::AzureKeyVault | KeyKind::HuaweiKms => None,
+        KeyKind::AzureKeyVault => Some(azure()),
+        KeyKind::Age | KeyKind::Pgp | KeyKind::HuaweiKms => None,
     }
 }
 
@@ -44,6 +46,20 @@ fn google() -> Arc<dyn KeyService> {
 /// Returns whom a key of Google Cloud KMS contacts.
 pub(super) fn google_contacts() -> Vec<String> {
     gcp::kms_contacts(&Environment::new(std::env::vars_os()))
+}
+
+/// Azure Key Vault as the variables of the process say.
+fn azure() -> Arc<dyn KeyService> {
+    let extras = Extras { proxies: proxies(), ..Extras::default() };
+    let http = HttpClient::with(TlsSettings::default(), extras);
+    let credentials = Credentials::new(http.clone(), Environment::new(std::env::vars_os()));
+    Arc::new(KeyVaults::new(http, credentials))
+}
+
+/// Returns who logs in to a vault of Azure.
+pub(super) fn azure_authority(vault_url: &str) -> String {
+    let configured = std::env::var("AZURE_AUTHORITY_HOST").ok();
+    sealops_providers::azure::authority(vault_url, configured.as_deref())
 }
 
 /// Transit keys of Vault, as the variables of the process and the files of its user say.
@@ -74,7 +90,7 @@ pub(super) fn aws_http() -> HttpClient {
     HttpClient::with(TlsSettings { roots, ..TlsSettings::default() }, extras)
 }
 
-/// Proxies as the variables say. The places where AWS hands out credentials of a machine are never behind one.
+/// Proxies as the variables say. The places where AWS and Azure hand out credentials of a machine are never behind one.
 fn proxies() -> Proxies {
     let text = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     let either = |name: &str| text(name).or_else(|| text(&name.to_ascii_lowercase())).unwrap_or_default();

@@ -13,6 +13,9 @@ pub(super) fn wrap(key: &MasterKey, error: &ProviderError) -> String {
             format!("failed to encrypt sops data key to Vault transit backend '{key}': {}", error.kind)
         }
         MasterKey::GcpKms { .. } if is_own(error) => google("encrypt", error),
+        MasterKey::AzureKeyVault { .. } if is_own(error) => {
+            format!("failed to encrypt sops data key with Azure Key Vault key '{key}': {}", error.kind)
+        }
         _ => error.to_string(),
     }
 }
@@ -27,6 +30,9 @@ pub(super) fn unwrap(key: &MasterKey, error: &ProviderError) -> String {
             format!("failed to decrypt sops data key from Vault transit backend '{key}': {}", error.kind)
         }
         MasterKey::GcpKms { .. } if is_own(error) => google("decrypt", error),
+        MasterKey::AzureKeyVault { .. } if is_own(error) => {
+            format!("failed to decrypt sops data key with Azure Key Vault key '{key}': {}", error.kind)
+        }
         _ => error.to_string(),
     }
 }
@@ -37,6 +43,29 @@ fn google(verb: &str, error: &ProviderError) -> String {
         ProviderErrorKind::Invalid(why) => format!("cannot create GCP KMS service: {why}"),
         kind => format!("failed to {verb} sops data key with GCP KMS key: {kind}"),
     }
+}
+
+/// Returns why a key was not completed.
+pub(super) fn complete(error: &ProviderError) -> String {
+    match error.backend.as_str() {
+        "Azure Key Vault" => {
+            format!("failed to fetch Azure Key to retrieve key version: {}: {}", error.target, error.kind)
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Returns why nobody was asked.
+pub(super) fn not_built(key: &MasterKey) -> String {
+    let name = match key {
+        MasterKey::HuaweiKms { .. } => "Huawei Cloud KMS",
+        _ => "these keys",
+    };
+    format!(
+        "{name} (the list {}) is not built into sealops: use another key of the file, or a key service (--keyservice) \
+         that has it",
+        key.list()
+    )
 }
 
 /// Key services say themselves who they are.

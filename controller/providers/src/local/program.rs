@@ -36,6 +36,21 @@ pub(crate) fn run(
     more: &[(&str, &str)],
     input: &Plaintext,
 ) -> Result<Output, String> {
+    run_within(TIMEOUT, program, arguments, environment, more, input)
+}
+
+/// As [`run`], with another limit on its time.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_within(
+    limit: Duration,
+    program: &OsStr,
+    arguments: &[&str],
+    environment: &Environment,
+    more: &[(&str, &str)],
+    input: &Plaintext,
+) -> Result<Output, String> {
     let name = program.display();
     let mut command = Command::new(program);
     command.args(arguments).env_clear().envs(environment.variables()).envs(more.iter().copied());
@@ -54,9 +69,8 @@ pub(crate) fn run(
         });
         let stdout = scope.spawn(move || read(stdout));
         let stderr = scope.spawn(move || read(stderr));
-        let status = wait(&mut child).ok_or_else(|| {
-            format!("{name} did not end within {} seconds and was stopped", TIMEOUT.as_secs())
-        });
+        let status = wait(&mut child, limit)
+            .ok_or_else(|| format!("{name} did not end within {} seconds and was stopped", limit.as_secs()));
         let stdout = stdout.join().unwrap_or_default();
         let stderr = stderr.join().unwrap_or_default();
         Ok(Output {
@@ -68,12 +82,12 @@ pub(crate) fn run(
 }
 
 /// Waits for the end; kills a program that takes too long, so that its streams end, too.
-fn wait(child: &mut Child) -> Option<ExitStatus> {
+fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     let started = Instant::now();
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Some(status),
-            Ok(None) if started.elapsed() < TIMEOUT => thread::sleep(POLL),
+            Ok(None) if started.elapsed() < limit => thread::sleep(POLL),
             _ => {
                 let _ = child.kill();
                 let _ = child.wait();
