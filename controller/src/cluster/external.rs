@@ -1,6 +1,8 @@
 //! ExternalSecrets in a running cluster: the same seam as for SealedSecrets, with a clock.
 
+mod informed;
 mod links;
+mod shown;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -15,12 +17,15 @@ use sealops_crds::{
     ClusterSecretStore, CustomResource, ExternalSecret, Metadata, SecretStore, SecretStoreStatus,
 };
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
+use self::informed::{Informed, SharedReads};
 use self::links::{Links, StoreVersion};
+use self::shown::FirstLooks;
 use super::api::{SecretApi, StatusWrite};
 use super::commit::{Committed, commit};
-use super::driver::{Shared, Term, terms};
+use super::driver::{Shared, Term, all_of, terms};
 use super::events::Recorder;
 use super::leader::{Leadership, WriteGuard};
 use super::lock;
@@ -28,10 +33,10 @@ use super::metrics::{ExternalKind, Metrics, ReconcileResult};
 use super::queue::{Item, Lane, Queue, random_fraction};
 use super::watch::{Namespaces, Seen, config_maps, objects, secrets};
 use crate::external::{
-    self, Decision, Done, FINALIZER, Failure, Generators, Moment, Options, Settled, StoreKey, Stores,
-    Surroundings,
+    self, Decision, Done, FINALIZER, Failure, Generators, MANAGED, Moment, Options, Settled, StoreKey,
+    Stores, Surroundings,
 };
-use crate::object::ObjectKey;
+use crate::object::{ObjectKey, SecretObject};
 use crate::outcome::{Change, CommitError, CommitErrorKind, Event, Outcome, Retry};
 
 const KIND: &str = "ExternalSecret";
@@ -41,6 +46,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 const JITTER: f64 = 0.05;
 /// Between two users of a store that has changed, up to [`LONGEST_SPREAD`] for all of them.
 const SPREAD: Duration = Duration::from_millis(20);
+/// Longest time in which the targets are listed before the first look.
+const LONGEST_JUDGING: Duration = Duration::from_secs(5);
 /// Longest time over which the users of a store are spread.
 const LONGEST_SPREAD: Duration = Duration::from_secs(30);
 
@@ -53,6 +60,8 @@ pub struct ExternalDriver {
     generators: Arc<dyn Generators>,
     options: Options,
     links: Mutex<Links>,
+    first_looks: Mutex<FirstLooks>,
+    reads: Arc<SharedReads>,
     /// Objects that read something which has changed since their last refresh.
     moved: Mutex<HashSet<ObjectKey>>,
     said: Said,
@@ -98,6 +107,8 @@ impl ExternalDriver {
             generators,
             options,
             links: Mutex::default(),
+            first_looks: Mutex::default(),
+            reads: Arc::default(),
             moved: Mutex::default(),
             said: Said::default(),
         })
@@ -146,7 +157,12 @@ impl ExternalDriver {
     fn saw_object(&self, seen: Seen<ExternalSecret>) {
         match seen {
             Seen::Applied(key, object) => {
-                if lock(&self.links).put_object(&key, &object) {
+                let (is_new, is_news) = {
+                    let mut links = lock(&self.links);
+                    (!links.knows(&key), links.put_object(&key, &object))
+                };
+                lock(&self.first_looks).put(&key, object, is_new);
+                if is_news {
                     self.shared.queue.add(key, Lane::New);
                 }
             }
@@ -161,12 +177,13 @@ impl ExternalDriver {
     fn forget(&self, key: &ObjectKey) {
         self.shared.metrics.external_gone(ExternalKind::ExternalSecret, &key.namespace, &key.name);
         lock(&self.links).forget_object(key);
+        lock(&self.first_looks).take(key);
         lock(&self.moved).remove(key);
         self.said.forget(key);
         self.shared.queue.forget(key);
     }
 
-    /// Any change of a target is looked at; what we wrote ourselves turns out to be right and costs one GET.
+    /// Any change of a target is looked at; what we wrote ourselves turns out to be right and costs nothing.
     fn saw_secret(&self, seen: Seen<Metadata>) {
         let mut links = lock(&self.links);
         let (owners, readers) = match seen {
@@ -174,6 +191,7 @@ impl ExternalDriver {
             Seen::Deleted(key) => links.forget_secret(&key),
             // Some may have gone while the watch was away.
             Seen::Complete(listed) => {
+                links.all_secrets_shown();
                 let gone = links.secrets_outside(&listed);
                 gone.iter().map(|key| links.forget_secret(key)).fold(
                     (Vec::new(), Vec::new()),
@@ -200,6 +218,9 @@ impl ExternalDriver {
             namespace: Some(key.namespace.clone()).filter(|namespace| !namespace.is_empty()),
             name: key.name.clone(),
         };
+        if let Seen::Applied(key, _) | Seen::Deleted(key) = &seen {
+            self.reads.forget_store(key);
+        }
         match seen {
             Seen::Applied(key, store) => {
                 let metadata = store.metadata();
@@ -239,7 +260,10 @@ impl ExternalDriver {
 
     async fn work(&self, guard: &WriteGuard) {
         while let Some(item) = self.shared.queue.next().await {
-            let again = self.reconcile(&item.key, guard).await;
+            let again = match self.rests(&item.key) {
+                Some(wait) => Again::After { wait, wrote: false },
+                None => self.reconcile(&item.key, guard).await,
+            };
             let result = match &again {
                 Again::After { wrote: true, .. } => ReconcileResult::Written,
                 Again::After { .. } => ReconcileResult::Unchanged,
@@ -267,8 +291,25 @@ impl ExternalDriver {
         }
     }
 
+    /// Returns how long an object has nothing to do, where that is known without asking: what woke us was our own write.
+    fn rests(&self, key: &ObjectKey) -> Option<Option<Duration>> {
+        if lock(&self.moved).contains(key) {
+            return None;
+        }
+        let rest = lock(&self.links).rests(key)?;
+        let Some(until) = rest else { return Some(None) };
+        let wait = until.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())?;
+        Some(Some(wait))
+    }
+
     async fn reconcile(&self, key: &ObjectKey, guard: &WriteGuard) -> Again {
-        let object = match self.shared.api.object::<ExternalSecret>(key).await {
+        let shown = lock(&self.first_looks).take(key);
+        let (is_first, since) = (shown.is_some(), shown.as_ref().map_or_else(Instant::now, |shown| shown.at));
+        let read = match shown {
+            Some(shown) => Ok(Some(shown.object)),
+            None => self.shared.api.object::<ExternalSecret>(key).await,
+        };
+        let object = match read {
             Ok(Some(object)) => object,
             Ok(None) => {
                 self.forget(key);
@@ -285,7 +326,7 @@ impl ExternalDriver {
         if !self.mark(&object, true, guard).await {
             return Again::Backoff;
         }
-        self.synchronise(key, &object, guard).await
+        self.synchronise(key, &object, (is_first, since), guard).await
     }
 
     /// Sets or takes off our finalizer; says whether it is as it should be.
@@ -334,8 +375,13 @@ impl ExternalDriver {
 
     /// Decides what to write; `None` where the thread that renders was lost. Templates may take seconds of processor
     /// time, so they run where no other worker waits for them.
-    async fn decide(&self, object: &ExternalSecret, moment: Moment) -> Option<Result<Decision, Failure>> {
-        let (reader, options) = (self.shared.reader.clone(), self.options);
+    async fn decide(
+        &self,
+        object: &ExternalSecret,
+        moment: Moment,
+        reader: Informed,
+    ) -> Option<Result<Decision, Failure>> {
+        let options = self.options;
         let (stores, generators) = (Arc::clone(&self.stores), Arc::clone(&self.generators));
         let object = object.clone();
         let may_take_long = external::renders(&object);
@@ -355,14 +401,35 @@ impl ExternalDriver {
         tokio::task::spawn_blocking(move || runtime.block_on(work)).await.ok()
     }
 
-    async fn synchronise(&self, key: &ObjectKey, object: &ExternalSecret, guard: &WriteGuard) -> Again {
+    async fn synchronise(
+        &self,
+        key: &ObjectKey,
+        object: &ExternalSecret,
+        (is_first, since): (bool, Instant),
+        guard: &WriteGuard,
+    ) -> Again {
         let started = Timestamp::now();
+        let target = ObjectKey::new(key.namespace.as_str(), external::target_name(object));
         let moment = Moment {
             now: started.as_second(),
             moved: lock(&self.moved).contains(key),
             orphans: lock(&self.links).orphans(key, object),
         };
-        let Some(decided) = self.decide(object, moment).await else { return Again::Backoff };
+        let (is_right, lacks) = {
+            let links = lock(&self.links);
+            (links.is_right(&target), is_first && links.lacks(&target))
+        };
+        let decided = match Some(()).filter(|()| is_right).and_then(|()| external::rests(object, &moment)) {
+            Some(decision) => Ok(decision),
+            None => {
+                let (live, shared) = (self.shared.reader.clone(), Arc::clone(&self.reads));
+                let reader = Informed { live, shared, since, lacking: lacks.then(|| target.clone()) };
+                match self.decide(object, moment, reader).await {
+                    Some(decided) => decided,
+                    None => return Again::Backoff,
+                }
+            }
+        };
         let mut attempt = Attempt::default();
         let result = match decided {
             Err(failure) => Err(failure),
@@ -380,9 +447,47 @@ impl ExternalDriver {
             return Again::Backoff;
         }
         match result {
-            Ok(_) => Again::After { wait: attempt.wait, wrote: attempt.written.is_some() },
+            Ok(settled) => {
+                if matches!(settled, Settled::NotDue | Settled::Synced) {
+                    let rest = attempt.wait.map(|wait| Instant::now() + wait.min(LONGEST_WAIT));
+                    lock(&self.links).settle(key, object, rest);
+                }
+                Again::After { wait: attempt.wait, wrote: attempt.written.is_some() }
+            }
             Err(failure) if failure.retry == Retry::OnChange => Again::OnChange,
             Err(_) => Again::Backoff,
+        }
+    }
+
+    /// Notes that a target that was read is as its mark says.
+    fn judge(&self, secret: &SecretObject) {
+        if let Some(version) = &secret.metadata.resource_version {
+            lock(&self.links).judge(ObjectKey::of(&secret.metadata), version);
+        }
+    }
+
+    /// Compares all targets with their marks, page by page: a restart asks for none of them by itself. What cannot be
+    /// listed in time is asked for when its object is looked at.
+    async fn judge_all(&self) {
+        let marked = format!("{MANAGED}=true");
+        let places: Vec<Option<&str>> = match &self.namespaces {
+            Namespaces::All => vec![None],
+            Namespaces::Some(names) => names.iter().map(|name| Some(name.as_str())).collect(),
+        };
+        let all = async {
+            for place in places {
+                let judge = |secret: SecretObject| {
+                    if external::is_valid(&secret) {
+                        self.judge(&secret);
+                    }
+                };
+                if let Err(error) = self.shared.api.each_secret(place, &marked, judge).await {
+                    debug!(%error, "cannot list the targets; each is asked for");
+                }
+            }
+        };
+        if timeout(LONGEST_JUDGING, all).await.is_err() {
+            debug!("listing the targets takes long; the rest is asked for one by one");
         }
     }
 
@@ -419,6 +524,9 @@ impl ExternalDriver {
         guard: &WriteGuard,
     ) -> Result<Result<Settled, Failure>, Again> {
         attempt.wait = decision.outcome.again;
+        if let Some(kept) = &decision.outcome.kept {
+            self.judge(kept);
+        }
         attempt.events = decision.events;
         attempt.bound = decision.binds;
         let (removals, writes): (Vec<Change>, Vec<Change>) =
@@ -433,7 +541,13 @@ impl ExternalDriver {
         for (changes, is_removal) in [(writes, false), (removals, true)] {
             let outcome = Outcome { changes, ..Outcome::nothing() };
             match self.commit(key, outcome, guard).await {
-                Ok(committed) => attempt.add(committed),
+                Ok(committed) => {
+                    if let Some((change, version)) = &committed.change {
+                        let written = ObjectKey::of(&change.secret().metadata);
+                        lock(&self.links).judge(written, &version.resource_version);
+                    }
+                    attempt.add(committed);
+                }
                 Err(error) if is_void(&error) => return Err(Again::Backoff),
                 Err(error) if is_removal => {
                     return Ok(Err(Failure::remove(&error, decision.settled == Settled::Deleted)));
@@ -532,10 +646,15 @@ impl Said {
 
 impl Term for ExternalDriver {
     /// One term of leadership: everything is looked at once, then what the watches and the clock bring.
-    async fn term(&self, guard: &WriteGuard, _: watch::Receiver<bool>) {
+    async fn term(&self, guard: &WriteGuard, mut stop: watch::Receiver<bool>) {
+        lock(&self.links).begin_term();
+        tokio::select! {
+            () = self.judge_all() => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
         let known = lock(&self.links).keys();
         known.into_iter().for_each(|key| self.shared.queue.add(key, Lane::Resync));
-        futures::future::join_all((0..self.workers).map(|_| self.work(guard))).await;
+        all_of((0..self.workers).map(|_| self.work(guard))).await;
     }
 }
 

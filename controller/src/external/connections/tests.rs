@@ -3,7 +3,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sealops_crds::secret_store::{FakeProvider, SecretStoreSpec};
 use sealops_crds::{ClusterSecretStore, Metadata, SecretStore};
-use sealops_providers::{Find, RemoteKey, RemoteSecret, RemoteValue, SecretsReader, StoreCheck};
+use sealops_providers::{
+    Find, ProviderErrorKind, RemoteKey, RemoteSecret, RemoteValue, SecretsReader, StoreCheck,
+};
 use tokio::time::Instant;
 
 use super::login::Live;
