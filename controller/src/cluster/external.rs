@@ -1,27 +1,25 @@
 //! ExternalSecrets in a running cluster: the same seam as for SealedSecrets, with a clock.
 
+mod attempt;
 mod informed;
+mod judging;
 mod links;
 mod shown;
+mod watching;
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::StreamExt;
-use futures::stream::{BoxStream, SelectAll};
 use jiff::Timestamp;
-use sealops_crds::secret_store::SecretStoreSpec;
-use sealops_crds::{
-    ClusterSecretStore, CustomResource, ExternalSecret, Metadata, SecretStore, SecretStoreStatus,
-};
+use sealops_crds::ExternalSecret;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use self::attempt::{Attempt, Said};
 use self::informed::{Informed, SharedReads};
-use self::links::{Links, StoreVersion};
+use self::links::Links;
 use self::shown::FirstLooks;
 use super::api::{SecretApi, StatusWrite};
 use super::commit::{Committed, commit};
@@ -31,25 +29,18 @@ use super::leader::{Leadership, WriteGuard};
 use super::lock;
 use super::metrics::{ExternalKind, Metrics, ReconcileResult};
 use super::queue::{Item, Lane, Queue, random_fraction};
-use super::watch::{Namespaces, Seen, config_maps, objects, secrets};
+use super::watch::Namespaces;
 use crate::external::{
-    self, Decision, Done, FINALIZER, Failure, Generators, MANAGED, Moment, Options, Settled, StoreKey,
-    Stores, Surroundings,
+    self, Decision, FINALIZER, Failure, Generators, Moment, Options, Settled, Stores, Surroundings,
 };
-use crate::object::{ObjectKey, SecretObject};
-use crate::outcome::{Change, CommitError, CommitErrorKind, Event, Outcome, Retry};
+use crate::object::ObjectKey;
+use crate::outcome::{Change, CommitError, CommitErrorKind, Outcome, Retry};
 
 const KIND: &str = "ExternalSecret";
 /// Longest time that is slept for a refresh; a longer interval is looked at again in between.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 /// Share of an interval by which refreshes are spread, so that what started together does not stay together.
 const JITTER: f64 = 0.05;
-/// Between two users of a store that has changed, up to [`LONGEST_SPREAD`] for all of them.
-const SPREAD: Duration = Duration::from_millis(20);
-/// Longest time in which the targets are listed before the first look.
-const LONGEST_JUDGING: Duration = Duration::from_secs(5);
-/// Longest time over which the users of a store are spread.
-const LONGEST_SPREAD: Duration = Duration::from_secs(30);
 
 /// Everything that the workers share.
 pub struct ExternalDriver {
@@ -81,15 +72,6 @@ pub struct ExternalOptions {
     pub options: Options,
 }
 
-/// One thing that one of the watches shows.
-enum News {
-    Object(Seen<ExternalSecret>),
-    Secret(Seen<Metadata>),
-    ConfigMap(Seen<Metadata>),
-    Store(Seen<SecretStore>),
-    ClusterStore(Seen<ClusterSecretStore>),
-}
-
 impl ExternalDriver {
     /// Makes the driver; nothing runs yet.
     pub fn new(
@@ -117,140 +99,6 @@ impl ExternalDriver {
     /// Returns the queue, to shut it down.
     pub fn queue(&self) -> &Queue<ObjectKey> {
         &self.shared.queue
-    }
-
-    /// Follows ExternalSecrets, their targets and what they read until the process ends.
-    pub async fn watch(self: Arc<Self>) {
-        let (client, namespaces) = (&self.shared.client, &self.namespaces);
-        let mut news: SelectAll<BoxStream<'static, News>> = SelectAll::new();
-        news.push(objects::<ExternalSecret>(client, namespaces, None).map(News::Object).boxed());
-        news.push(secrets(client, namespaces, None).map(News::Secret).boxed());
-        news.push(config_maps(client, namespaces).map(News::ConfigMap).boxed());
-        news.push(objects::<SecretStore>(client, namespaces, None).map(News::Store).boxed());
-        // What has no namespace needs a right that goes with all of them.
-        if *namespaces == Namespaces::All {
-            let cluster = objects::<ClusterSecretStore>(client, namespaces, None);
-            news.push(cluster.map(News::ClusterStore).boxed());
-        }
-        let (mut listed, mut cluster_listed) = (false, false);
-        while let Some(seen) = news.next().await {
-            match seen {
-                News::Object(seen) => self.saw_object(seen),
-                News::Secret(seen) => self.saw_secret(seen),
-                News::ConfigMap(Seen::Applied(key, map)) => {
-                    let readers = lock(&self.links).put_config_map(&key, &map);
-                    self.moved(readers);
-                }
-                News::ConfigMap(_) => {}
-                News::Store(seen) => {
-                    listed |= matches!(seen, Seen::Complete(_));
-                    self.saw_store(seen, !listed, |store| (store.spec, store.status));
-                }
-                News::ClusterStore(seen) => {
-                    cluster_listed |= matches!(seen, Seen::Complete(_));
-                    self.saw_store(seen, !cluster_listed, |store| (store.spec, store.status));
-                }
-            }
-        }
-    }
-
-    fn saw_object(&self, seen: Seen<ExternalSecret>) {
-        match seen {
-            Seen::Applied(key, object) => {
-                let (is_new, is_news) = {
-                    let mut links = lock(&self.links);
-                    (!links.knows(&key), links.put_object(&key, &object))
-                };
-                lock(&self.first_looks).put(&key, object, is_new);
-                if is_news {
-                    self.shared.queue.add(key, Lane::New);
-                }
-            }
-            Seen::Deleted(key) => self.forget(&key),
-            Seen::Complete(listed) => {
-                let gone = lock(&self.links).objects_outside(&listed);
-                gone.iter().for_each(|key| self.forget(key));
-            }
-        }
-    }
-
-    fn forget(&self, key: &ObjectKey) {
-        self.shared.metrics.external_gone(ExternalKind::ExternalSecret, &key.namespace, &key.name);
-        lock(&self.links).forget_object(key);
-        lock(&self.first_looks).take(key);
-        lock(&self.moved).remove(key);
-        self.said.forget(key);
-        self.shared.queue.forget(key);
-    }
-
-    /// Any change of a target is looked at; what we wrote ourselves turns out to be right and costs nothing.
-    fn saw_secret(&self, seen: Seen<Metadata>) {
-        let mut links = lock(&self.links);
-        let (owners, readers) = match seen {
-            Seen::Applied(key, secret) => links.put_secret(&key, &secret),
-            Seen::Deleted(key) => links.forget_secret(&key),
-            // Some may have gone while the watch was away.
-            Seen::Complete(listed) => {
-                links.all_secrets_shown();
-                let gone = links.secrets_outside(&listed);
-                gone.iter().map(|key| links.forget_secret(key)).fold(
-                    (Vec::new(), Vec::new()),
-                    |mut all, (owners, readers)| {
-                        all.0.extend(owners);
-                        all.1.extend(readers);
-                        all
-                    },
-                )
-            }
-        };
-        drop(links);
-        owners.into_iter().for_each(|key| self.shared.queue.add(key, Lane::Drift));
-        self.moved(readers);
-    }
-
-    fn saw_store<T: CustomResource>(
-        &self,
-        seen: Seen<T>,
-        is_listing: bool,
-        parts: impl Fn(T) -> (SecretStoreSpec, Option<SecretStoreStatus>),
-    ) {
-        let store_key = |key: &ObjectKey| StoreKey {
-            namespace: Some(key.namespace.clone()).filter(|namespace| !namespace.is_empty()),
-            name: key.name.clone(),
-        };
-        if let Seen::Applied(key, _) | Seen::Deleted(key) = &seen {
-            self.reads.forget_store(key);
-        }
-        match seen {
-            Seen::Applied(key, store) => {
-                let metadata = store.metadata();
-                let (uid, generation) = (metadata.uid.clone(), metadata.generation);
-                let (spec, status) = parts(store);
-                let conditions = status.map(|status| status.conditions).unwrap_or_default();
-                let is_down = conditions.iter().any(|own| own.type_ == "Ready" && own.status == "False");
-                let version = StoreVersion {
-                    uid: uid.unwrap_or_default(),
-                    generation: generation.unwrap_or_default(),
-                    is_down,
-                };
-                let provider = spec.provider.and_then(|provider| serde_json::to_value(provider).ok());
-                let users =
-                    lock(&self.links).put_store(&store_key(&key), version, provider.as_ref(), is_listing);
-                self.moved(users);
-            }
-            Seen::Deleted(key) => lock(&self.links).forget_store(&store_key(&key)),
-            Seen::Complete(_) => {}
-        }
-    }
-
-    /// Has objects look again that read something which has changed: soon, and not all at the same moment.
-    fn moved(&self, readers: Vec<ObjectKey>) {
-        let count = u32::try_from(readers.len()).unwrap_or(u32::MAX);
-        let spread = SPREAD.saturating_mul(count).min(LONGEST_SPREAD);
-        for key in readers {
-            lock(&self.moved).insert(key.clone());
-            self.shared.queue.add_after(key, Lane::Drift, spread.mul_f64(random_fraction()));
-        }
     }
 
     /// Works while this process leads; ends after `stop`.
@@ -459,38 +307,6 @@ impl ExternalDriver {
         }
     }
 
-    /// Notes that a target that was read is as its mark says.
-    fn judge(&self, secret: &SecretObject) {
-        if let Some(version) = &secret.metadata.resource_version {
-            lock(&self.links).judge(ObjectKey::of(&secret.metadata), version);
-        }
-    }
-
-    /// Compares all targets with their marks, page by page: a restart asks for none of them by itself. What cannot be
-    /// listed in time is asked for when its object is looked at.
-    async fn judge_all(&self) {
-        let marked = format!("{MANAGED}=true");
-        let places: Vec<Option<&str>> = match &self.namespaces {
-            Namespaces::All => vec![None],
-            Namespaces::Some(names) => names.iter().map(|name| Some(name.as_str())).collect(),
-        };
-        let all = async {
-            for place in places {
-                let judge = |secret: SecretObject| {
-                    if external::is_valid(&secret) {
-                        self.judge(&secret);
-                    }
-                };
-                if let Err(error) = self.shared.api.each_secret(place, &marked, judge).await {
-                    debug!(%error, "cannot list the targets; each is asked for");
-                }
-            }
-        };
-        if timeout(LONGEST_JUDGING, all).await.is_err() {
-            debug!("listing the targets takes long; the rest is asked for one by one");
-        }
-    }
-
     fn count(
         &self,
         key: &ObjectKey,
@@ -591,56 +407,6 @@ impl ExternalDriver {
             Some(status) => self.shared.write_status(object, &status, StatusWrite::Apply, guard).await,
             None => true,
         }
-    }
-}
-
-/// What an attempt has come to.
-#[derive(Default)]
-struct Attempt {
-    wait: Option<Duration>,
-    events: Vec<Event>,
-    bound: bool,
-    written: Option<Change>,
-    has_removed: bool,
-}
-
-impl Attempt {
-    fn add(&mut self, committed: Committed) {
-        self.has_removed |= !committed.removed.is_empty();
-        self.written = committed.change.map(|(change, _)| change).or(self.written.take());
-    }
-
-    fn done(&self, result: Result<Settled, &Failure>) -> Done<'_> {
-        let is_deletion = result == Ok(Settled::Deleted);
-        Done {
-            written: self.written.as_ref(),
-            removed: self.has_removed && is_deletion,
-            orphans_removed: self.has_removed && !is_deletion,
-            bound: self.bound || result.is_err_and(|failure| failure.bound),
-        }
-    }
-}
-
-/// Failures that were told, so that a repetition is not news. Hashes only.
-#[derive(Default)]
-struct Said {
-    hasher: RandomState,
-    causes: Mutex<HashMap<ObjectKey, u64>>,
-}
-
-impl Said {
-    fn is_news(&self, key: &ObjectKey, failure: Option<&Failure>) -> bool {
-        let mut causes = lock(&self.causes);
-        let Some(failure) = failure else {
-            causes.remove(key);
-            return true;
-        };
-        let hash = self.hasher.hash_one(&failure.cause);
-        causes.insert(key.clone(), hash) != Some(hash)
-    }
-
-    fn forget(&self, key: &ObjectKey) {
-        lock(&self.causes).remove(key);
     }
 }
 

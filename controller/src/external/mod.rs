@@ -38,6 +38,8 @@ mod store;
 mod store_status;
 mod target;
 mod template;
+#[cfg(test)]
+mod test_world;
 mod values;
 
 #[cfg(feature = "cluster")]

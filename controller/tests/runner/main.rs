@@ -13,6 +13,7 @@ mod eso;
 mod eso_calls;
 mod eso_canary;
 mod eso_faults;
+mod eso_load;
 mod eso_process;
 mod eso_stores;
 mod eso_takeover;
