@@ -230,22 +230,10 @@ pub(crate) fn connector(egress: Egress) -> Connector {
 }
 
 fn tls_config(settings: &TlsSettings) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    match &settings.roots {
-        Some(pem) => {
-            for certificate in CertificateDer::pem_slice_iter(pem) {
-                let certificate = certificate.map_err(|_| "the authorities are no PEM certificates")?;
-                roots.add(certificate).map_err(|_| "a certificate of the authorities makes no sense")?;
-            }
-            if roots.is_empty() {
-                return Err("there is no certificate in the authorities".to_owned());
-            }
-        }
-        None => {
-            let native = native_roots();
-            roots.add_parsable_certificates(native);
-        }
-    }
+    let roots = match &settings.roots {
+        Some(pem) => Arc::new(roots_of(pem)?),
+        None => native_roots(),
+    };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -259,9 +247,24 @@ fn tls_config(settings: &TlsSettings) -> Result<ClientConfig, String> {
     builder.with_client_auth_cert(chain, key).map_err(|_| "client certificate and key do not fit".to_owned())
 }
 
-/// The system's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
-fn native_roots() -> Vec<CertificateDer<'static>> {
-    rustls_native_certs::load_native_certs().certs
+fn roots_of(pem: &[u8]) -> Result<RootCertStore, &'static str> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|_| "the authorities are no PEM certificates")?;
+        roots.add(certificate).map_err(|_| "a certificate of the authorities makes no sense")?;
+    }
+    if roots.is_empty() { Err("there is no certificate in the authorities") } else { Ok(roots) }
+}
+
+/// The system's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`: read once in a process, as Go does.
+fn native_roots() -> Arc<RootCertStore> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    let roots = ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Arc::new(roots)
+    });
+    Arc::clone(roots)
 }
 
 /// Says why there is no answer. The chain of causes has no body in it.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use sealops_crds::CustomResource;
@@ -75,6 +77,12 @@ impl Shared {
         let kind = if event.warning { EventKind::Warning } else { EventKind::Normal };
         self.recorder.record(&reference, kind, event.reason, &event.message);
     }
+}
+
+/// Runs workers until all have ended. Each is looked at only when it has been woken: `join_all` looks at every one of few
+/// each time.
+pub(super) async fn all_of(workers: impl Iterator<Item = impl Future<Output = ()>>) {
+    workers.collect::<FuturesUnordered<_>>().collect::<()>().await;
 }
 
 /// A driver that works in terms of leadership.

@@ -1,49 +1,47 @@
 //! ExternalSecrets in a running cluster: the same seam as for SealedSecrets, with a clock.
 
+mod attempt;
+mod informed;
+mod judging;
 mod links;
+mod shown;
+mod watching;
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::StreamExt;
-use futures::stream::{BoxStream, SelectAll};
 use jiff::Timestamp;
-use sealops_crds::secret_store::SecretStoreSpec;
-use sealops_crds::{
-    ClusterSecretStore, CustomResource, ExternalSecret, Metadata, SecretStore, SecretStoreStatus,
-};
+use sealops_crds::ExternalSecret;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use self::links::{Links, StoreVersion};
+use self::attempt::{Attempt, Said};
+use self::informed::{Informed, SharedReads};
+use self::links::Links;
+use self::shown::FirstLooks;
 use super::api::{SecretApi, StatusWrite};
 use super::commit::{Committed, commit};
-use super::driver::{Shared, Term, terms};
+use super::driver::{Shared, Term, all_of, terms};
 use super::events::Recorder;
 use super::leader::{Leadership, WriteGuard};
 use super::lock;
 use super::metrics::{ExternalKind, Metrics, ReconcileResult};
 use super::queue::{Item, Lane, Queue, random_fraction};
-use super::watch::{Namespaces, Seen, config_maps, objects, secrets};
+use super::watch::Namespaces;
 use super::workers::{self, SlowStores};
 use crate::external::{
-    self, Decision, Done, FINALIZER, Failure, Generators, Moment, Options, Settled, StoreKey, Stores,
-    Surroundings,
+    self, Decision, FINALIZER, Failure, Generators, Moment, Options, Settled, Stores, Surroundings,
 };
 use crate::object::ObjectKey;
-use crate::outcome::{Change, CommitError, CommitErrorKind, Event, Outcome, Retry};
+use crate::outcome::{Change, CommitError, CommitErrorKind, Outcome, Retry};
 
 const KIND: &str = "ExternalSecret";
 /// Longest time that is slept for a refresh; a longer interval is looked at again in between.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 /// Share of an interval by which refreshes are spread, so that what started together does not stay together.
 const JITTER: f64 = 0.05;
-/// Between two users of a store that has changed, up to [`LONGEST_SPREAD`] for all of them.
-const SPREAD: Duration = Duration::from_millis(20);
-/// Longest time over which the users of a store are spread.
-const LONGEST_SPREAD: Duration = Duration::from_secs(30);
 
 /// Everything that the workers share.
 pub struct ExternalDriver {
@@ -54,6 +52,8 @@ pub struct ExternalDriver {
     generators: Arc<dyn Generators>,
     options: Options,
     links: Mutex<Links>,
+    first_looks: Mutex<FirstLooks>,
+    reads: Arc<SharedReads>,
     /// Objects that read something which has changed since their last refresh.
     moved: Mutex<HashSet<ObjectKey>>,
     said: Said,
@@ -74,15 +74,6 @@ pub struct ExternalOptions {
     pub options: Options,
 }
 
-/// One thing that one of the watches shows.
-enum News {
-    Object(Seen<ExternalSecret>),
-    Secret(Seen<Metadata>),
-    ConfigMap(Seen<Metadata>),
-    Store(Seen<SecretStore>),
-    ClusterStore(Seen<ClusterSecretStore>),
-}
-
 impl ExternalDriver {
     /// Makes the driver; nothing runs yet.
     pub fn new(
@@ -100,6 +91,8 @@ impl ExternalDriver {
             generators,
             options,
             links: Mutex::default(),
+            first_looks: Mutex::default(),
+            reads: Arc::default(),
             moved: Mutex::default(),
             said: Said::default(),
             slow: SlowStores::default(),
@@ -109,130 +102,6 @@ impl ExternalDriver {
     /// Returns the queue, to shut it down.
     pub fn queue(&self) -> &Queue<ObjectKey> {
         &self.shared.queue
-    }
-
-    /// Follows ExternalSecrets, their targets and what they read until the process ends.
-    pub async fn watch(self: Arc<Self>) {
-        let (client, namespaces) = (&self.shared.client, &self.namespaces);
-        let mut news: SelectAll<BoxStream<'static, News>> = SelectAll::new();
-        news.push(objects::<ExternalSecret>(client, namespaces, None).map(News::Object).boxed());
-        news.push(secrets(client, namespaces, None).map(News::Secret).boxed());
-        news.push(config_maps(client, namespaces).map(News::ConfigMap).boxed());
-        news.push(objects::<SecretStore>(client, namespaces, None).map(News::Store).boxed());
-        // What has no namespace needs a right that goes with all of them.
-        if *namespaces == Namespaces::All {
-            let cluster = objects::<ClusterSecretStore>(client, namespaces, None);
-            news.push(cluster.map(News::ClusterStore).boxed());
-        }
-        let (mut listed, mut cluster_listed) = (false, false);
-        while let Some(seen) = news.next().await {
-            match seen {
-                News::Object(seen) => self.saw_object(seen),
-                News::Secret(seen) => self.saw_secret(seen),
-                News::ConfigMap(Seen::Applied(key, map)) => {
-                    let readers = lock(&self.links).put_config_map(&key, &map);
-                    self.moved(readers);
-                }
-                News::ConfigMap(_) => {}
-                News::Store(seen) => {
-                    listed |= matches!(seen, Seen::Complete(_));
-                    self.saw_store(seen, !listed, |store| (store.spec, store.status));
-                }
-                News::ClusterStore(seen) => {
-                    cluster_listed |= matches!(seen, Seen::Complete(_));
-                    self.saw_store(seen, !cluster_listed, |store| (store.spec, store.status));
-                }
-            }
-        }
-    }
-
-    fn saw_object(&self, seen: Seen<ExternalSecret>) {
-        match seen {
-            Seen::Applied(key, object) => {
-                if lock(&self.links).put_object(&key, &object) {
-                    self.shared.queue.add(key, Lane::New);
-                }
-            }
-            Seen::Deleted(key) => self.forget(&key),
-            Seen::Complete(listed) => {
-                let gone = lock(&self.links).objects_outside(&listed);
-                gone.iter().for_each(|key| self.forget(key));
-            }
-        }
-    }
-
-    fn forget(&self, key: &ObjectKey) {
-        self.shared.metrics.external_gone(ExternalKind::ExternalSecret, &key.namespace, &key.name);
-        lock(&self.links).forget_object(key);
-        lock(&self.moved).remove(key);
-        self.said.forget(key);
-        self.shared.queue.forget(key);
-    }
-
-    /// Any change of a target is looked at; what we wrote ourselves turns out to be right and costs one GET.
-    fn saw_secret(&self, seen: Seen<Metadata>) {
-        let mut links = lock(&self.links);
-        let (owners, readers) = match seen {
-            Seen::Applied(key, secret) => links.put_secret(&key, &secret),
-            Seen::Deleted(key) => links.forget_secret(&key),
-            // Some may have gone while the watch was away.
-            Seen::Complete(listed) => {
-                let gone = links.secrets_outside(&listed);
-                gone.iter().map(|key| links.forget_secret(key)).fold(
-                    (Vec::new(), Vec::new()),
-                    |mut all, (owners, readers)| {
-                        all.0.extend(owners);
-                        all.1.extend(readers);
-                        all
-                    },
-                )
-            }
-        };
-        drop(links);
-        owners.into_iter().for_each(|key| self.shared.queue.add(key, Lane::Drift));
-        self.moved(readers);
-    }
-
-    fn saw_store<T: CustomResource>(
-        &self,
-        seen: Seen<T>,
-        is_listing: bool,
-        parts: impl Fn(T) -> (SecretStoreSpec, Option<SecretStoreStatus>),
-    ) {
-        let store_key = |key: &ObjectKey| StoreKey {
-            namespace: Some(key.namespace.clone()).filter(|namespace| !namespace.is_empty()),
-            name: key.name.clone(),
-        };
-        match seen {
-            Seen::Applied(key, store) => {
-                let metadata = store.metadata();
-                let (uid, generation) = (metadata.uid.clone(), metadata.generation);
-                let (spec, status) = parts(store);
-                let conditions = status.map(|status| status.conditions).unwrap_or_default();
-                let is_down = conditions.iter().any(|own| own.type_ == "Ready" && own.status == "False");
-                let version = StoreVersion {
-                    uid: uid.unwrap_or_default(),
-                    generation: generation.unwrap_or_default(),
-                    is_down,
-                };
-                let provider = spec.provider.and_then(|provider| serde_json::to_value(provider).ok());
-                let users =
-                    lock(&self.links).put_store(&store_key(&key), version, provider.as_ref(), is_listing);
-                self.moved(users);
-            }
-            Seen::Deleted(key) => lock(&self.links).forget_store(&store_key(&key)),
-            Seen::Complete(_) => {}
-        }
-    }
-
-    /// Has objects look again that read something which has changed: soon, and not all at the same moment.
-    fn moved(&self, readers: Vec<ObjectKey>) {
-        let count = u32::try_from(readers.len()).unwrap_or(u32::MAX);
-        let spread = SPREAD.saturating_mul(count).min(LONGEST_SPREAD);
-        for key in readers {
-            lock(&self.moved).insert(key.clone());
-            self.shared.queue.add_after(key, Lane::Drift, spread.mul_f64(random_fraction()));
-        }
     }
 
     /// Works while this process leads; ends after `stop`.
@@ -246,11 +115,14 @@ impl ExternalDriver {
 
     async fn take(&self, item: Item<ObjectKey>, guard: &WriteGuard) {
         let stores = lock(&self.links).stores_of(&item.key);
-        if self.slow.is_any(&stores) {
+        let again = if let Some(wait) = self.rests(&item.key) {
+            Again::After { wait, wrote: false }
+        } else if self.slow.is_any(&stores) {
             let wait = workers::DEFERRED.mul_f64(1.0 + random_fraction());
             return self.shared.queue.add_after(item.key.clone(), item.lane, wait);
-        }
-        let again = self.slow.watched(&stores, self.reconcile(&item.key, guard)).await;
+        } else {
+            self.slow.watched(&stores, self.reconcile(&item.key, guard)).await
+        };
         let result = match &again {
             Again::After { wrote: true, .. } => ReconcileResult::Written,
             Again::After { .. } => ReconcileResult::Unchanged,
@@ -277,8 +149,25 @@ impl ExternalDriver {
         }
     }
 
+    /// Returns how long an object has nothing to do, where that is known without asking: what woke us was our own write.
+    fn rests(&self, key: &ObjectKey) -> Option<Option<Duration>> {
+        if lock(&self.moved).contains(key) {
+            return None;
+        }
+        let rest = lock(&self.links).rests(key)?;
+        let Some(until) = rest else { return Some(None) };
+        let wait = until.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())?;
+        Some(Some(wait))
+    }
+
     async fn reconcile(&self, key: &ObjectKey, guard: &WriteGuard) -> Again {
-        let object = match self.shared.api.object::<ExternalSecret>(key).await {
+        let shown = lock(&self.first_looks).take(key);
+        let (is_first, since) = (shown.is_some(), shown.as_ref().map_or_else(Instant::now, |shown| shown.at));
+        let read = match shown {
+            Some(shown) => Ok(Some(shown.object)),
+            None => self.shared.api.object::<ExternalSecret>(key).await,
+        };
+        let object = match read {
             Ok(Some(object)) => object,
             Ok(None) => {
                 self.forget(key);
@@ -295,7 +184,7 @@ impl ExternalDriver {
         if !self.mark(&object, true, guard).await {
             return Again::Backoff;
         }
-        self.synchronise(key, &object, guard).await
+        self.synchronise(key, &object, (is_first, since), guard).await
     }
 
     /// Sets or takes off our finalizer; says whether it is as it should be.
@@ -344,8 +233,13 @@ impl ExternalDriver {
 
     /// Decides what to write; `None` where the thread that renders was lost. Templates may take seconds of processor
     /// time, so they run where no other worker waits for them.
-    async fn decide(&self, object: &ExternalSecret, moment: Moment) -> Option<Result<Decision, Failure>> {
-        let (reader, options) = (self.shared.reader.clone(), self.options);
+    async fn decide(
+        &self,
+        object: &ExternalSecret,
+        moment: Moment,
+        reader: Informed,
+    ) -> Option<Result<Decision, Failure>> {
+        let options = self.options;
         let (stores, generators) = (Arc::clone(&self.stores), Arc::clone(&self.generators));
         let object = object.clone();
         let may_take_long = external::renders(&object);
@@ -365,14 +259,35 @@ impl ExternalDriver {
         tokio::task::spawn_blocking(move || runtime.block_on(work)).await.ok()
     }
 
-    async fn synchronise(&self, key: &ObjectKey, object: &ExternalSecret, guard: &WriteGuard) -> Again {
+    async fn synchronise(
+        &self,
+        key: &ObjectKey,
+        object: &ExternalSecret,
+        (is_first, since): (bool, Instant),
+        guard: &WriteGuard,
+    ) -> Again {
         let started = Timestamp::now();
+        let target = ObjectKey::new(key.namespace.as_str(), external::target_name(object));
         let moment = Moment {
             now: started.as_second(),
             moved: lock(&self.moved).contains(key),
             orphans: lock(&self.links).orphans(key, object),
         };
-        let Some(decided) = self.decide(object, moment).await else { return Again::Backoff };
+        let (is_right, lacks) = {
+            let links = lock(&self.links);
+            (links.is_right(&target), is_first && links.lacks(&target))
+        };
+        let decided = match Some(()).filter(|()| is_right).and_then(|()| external::rests(object, &moment)) {
+            Some(decision) => Ok(decision),
+            None => {
+                let (live, shared) = (self.shared.reader.clone(), Arc::clone(&self.reads));
+                let reader = Informed { live, shared, since, lacking: lacks.then(|| target.clone()) };
+                match self.decide(object, moment, reader).await {
+                    Some(decided) => decided,
+                    None => return Again::Backoff,
+                }
+            }
+        };
         let mut attempt = Attempt::default();
         let result = match decided {
             Err(failure) => Err(failure),
@@ -390,7 +305,13 @@ impl ExternalDriver {
             return Again::Backoff;
         }
         match result {
-            Ok(_) => Again::After { wait: attempt.wait, wrote: attempt.written.is_some() },
+            Ok(settled) => {
+                if matches!(settled, Settled::NotDue | Settled::Synced) {
+                    let rest = attempt.wait.map(|wait| Instant::now() + wait.min(LONGEST_WAIT));
+                    lock(&self.links).settle(key, object, rest);
+                }
+                Again::After { wait: attempt.wait, wrote: attempt.written.is_some() }
+            }
             Err(failure) if failure.retry == Retry::OnChange => Again::OnChange,
             Err(_) => Again::Backoff,
         }
@@ -429,6 +350,9 @@ impl ExternalDriver {
         guard: &WriteGuard,
     ) -> Result<Result<Settled, Failure>, Again> {
         attempt.wait = decision.outcome.again;
+        if let Some(kept) = &decision.outcome.kept {
+            self.judge(kept);
+        }
         attempt.events = decision.events;
         attempt.bound = decision.binds;
         let (removals, writes): (Vec<Change>, Vec<Change>) =
@@ -443,7 +367,13 @@ impl ExternalDriver {
         for (changes, is_removal) in [(writes, false), (removals, true)] {
             let outcome = Outcome { changes, ..Outcome::nothing() };
             match self.commit(key, outcome, guard).await {
-                Ok(committed) => attempt.add(committed),
+                Ok(committed) => {
+                    if let Some((change, version)) = &committed.change {
+                        let written = ObjectKey::of(&change.secret().metadata);
+                        lock(&self.links).judge(written, &version.resource_version);
+                    }
+                    attempt.add(committed);
+                }
                 Err(error) if is_void(&error) => return Err(Again::Backoff),
                 Err(error) if is_removal => {
                     return Ok(Err(Failure::remove(&error, decision.settled == Settled::Deleted)));
@@ -490,62 +420,17 @@ impl ExternalDriver {
     }
 }
 
-/// What an attempt has come to.
-#[derive(Default)]
-struct Attempt {
-    wait: Option<Duration>,
-    events: Vec<Event>,
-    bound: bool,
-    written: Option<Change>,
-    has_removed: bool,
-}
-
-impl Attempt {
-    fn add(&mut self, committed: Committed) {
-        self.has_removed |= !committed.removed.is_empty();
-        self.written = committed.change.map(|(change, _)| change).or(self.written.take());
-    }
-
-    fn done(&self, result: Result<Settled, &Failure>) -> Done<'_> {
-        let is_deletion = result == Ok(Settled::Deleted);
-        Done {
-            written: self.written.as_ref(),
-            removed: self.has_removed && is_deletion,
-            orphans_removed: self.has_removed && !is_deletion,
-            bound: self.bound || result.is_err_and(|failure| failure.bound),
-        }
-    }
-}
-
-/// Failures that were told, so that a repetition is not news. Hashes only.
-#[derive(Default)]
-struct Said {
-    hasher: RandomState,
-    causes: Mutex<HashMap<ObjectKey, u64>>,
-}
-
-impl Said {
-    fn is_news(&self, key: &ObjectKey, failure: Option<&Failure>) -> bool {
-        let mut causes = lock(&self.causes);
-        let Some(failure) = failure else {
-            causes.remove(key);
-            return true;
-        };
-        let hash = self.hasher.hash_one(&failure.cause);
-        causes.insert(key.clone(), hash) != Some(hash)
-    }
-
-    fn forget(&self, key: &ObjectKey) {
-        lock(&self.causes).remove(key);
-    }
-}
-
 impl Term for ExternalDriver {
     /// One term of leadership: everything is looked at once, then what the watches and the clock bring.
-    async fn term(&self, guard: &WriteGuard, _: watch::Receiver<bool>) {
+    async fn term(&self, guard: &WriteGuard, mut stop: watch::Receiver<bool>) {
+        lock(&self.links).begin_term();
+        tokio::select! {
+            () = self.judge_all() => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
         let known = lock(&self.links).keys();
         known.into_iter().for_each(|key| self.shared.queue.add(key, Lane::Resync));
-        futures::future::join_all((0..self.workers).map(|_| self.work(guard))).await;
+        all_of((0..self.workers).map(|_| self.work(guard))).await;
     }
 }
 

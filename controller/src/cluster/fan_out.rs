@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tracing::debug;
 
 use super::api::{Refusal, SecretApi, StatusWrite};
-use super::driver::{Shared, Term, terms};
+use super::driver::{Shared, Term, all_of, terms};
 use super::events::Recorder;
 use super::leader::{Leadership, WriteGuard};
 use super::lock;
@@ -34,6 +34,8 @@ pub struct FanOutDriver<F: Family> {
     shared: Shared,
     workers: usize,
     seen: Mutex<Watched>,
+    /// Whether there is a parent: only then children are watched.
+    any: watch::Sender<bool>,
     family: std::marker::PhantomData<F>,
 }
 
@@ -53,6 +55,7 @@ impl<F: Family> FanOutDriver<F> {
             shared: Shared::new(api, metrics, recorder),
             workers,
             seen: Mutex::default(),
+            any: watch::Sender::new(false),
             family: std::marker::PhantomData,
         })
     }
@@ -65,21 +68,35 @@ impl<F: Family> FanOutDriver<F> {
     /// Follows parents, children and namespaces until the process ends.
     pub async fn watch(self: Arc<Self>) {
         let mut parents = objects::<F::Parent>(&self.shared.client, &Namespaces::All, None);
-        let mut children = metadata_of::<F::Child>(&self.shared.client);
+        let children = self.watch_children();
+        tokio::pin!(children);
         let mut spaces = namespaces(&self.shared.client);
         loop {
             tokio::select! {
                 Some(seen) = parents.next() => self.saw_parent(seen),
-                Some(seen) = children.next() => self.saw_child(seen),
                 Some(seen) = spaces.next() => self.saw_namespace(seen),
+                () = &mut children => return,
                 else => return,
             }
+        }
+    }
+
+    /// Metadata only. What changed before the watch began is shown by its first list.
+    async fn watch_children(&self) {
+        let mut any = self.any.subscribe();
+        if any.wait_for(|any| *any).await.is_err() {
+            return;
+        }
+        let mut children = metadata_of::<F::Child>(&self.shared.client);
+        while let Some(seen) = children.next().await {
+            self.saw_child(seen);
         }
     }
 
     fn saw_parent(&self, seen: Seen<F::Parent>) {
         match seen {
             Seen::Applied(key, parent) => {
+                self.any.send_replace(true);
                 let metadata = parent.metadata();
                 let uid = metadata.uid.clone().unwrap_or_default();
                 let version = format!("{uid} {} {:?}", version_of(metadata), metadata.deletion_timestamp);
@@ -114,7 +131,8 @@ impl<F: Family> FanOutDriver<F> {
             }
             // Whose it was is not known any more.
             Seen::Deleted(_) => self.look_at_all(),
-            Seen::Complete(_) => {}
+            // Some may have gone while nobody watched.
+            Seen::Complete(_) => self.look_at_all(),
         }
     }
 
@@ -418,6 +436,6 @@ impl<F: Family> Term for FanOutDriver<F> {
     /// One term of leadership: everything is looked at once, then what the watches and the clock bring.
     async fn term(&self, guard: &WriteGuard, _: watch::Receiver<bool>) {
         self.look_at_all();
-        futures::future::join_all((0..self.workers).map(|_| self.work(guard))).await;
+        all_of((0..self.workers).map(|_| self.work(guard))).await;
     }
 }

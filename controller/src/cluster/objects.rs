@@ -12,6 +12,9 @@ use crate::object::{ObjectKey, ReadError, SecretObject};
 
 /// Objects of a page; a page of Secrets is at most 25 MiB.
 const PAGE: u32 = 25;
+/// Longest page, and the bytes that one is meant to have.
+const MAX_PAGE: usize = 500;
+const PAGE_BYTES: usize = 2 << 20;
 /// Most pages of a list.
 const MAX_PAGES: u32 = 4000;
 
@@ -49,6 +52,37 @@ impl SecretApi {
         labels: &LabelSelector,
     ) -> Result<Vec<SecretObject>, ReadError> {
         self.pages("Secret", &format!("/api/v1/namespaces/{namespace}/secrets"), labels).await
+    }
+
+    /// Shows every Secret that carries a label; `None` is every namespace. One page is in memory at a time, and pages are
+    /// as long as their bytes allow.
+    ///
+    /// # Errors
+    /// Returns the API server's refusal, or where its answer does not fit; some may have been shown then.
+    pub(super) async fn each_secret(
+        &self,
+        namespace: Option<&str>,
+        label: &str,
+        mut show: impl FnMut(SecretObject),
+    ) -> Result<(), ReadError> {
+        let problem = |problem: String| ReadError { kind: "Secret", name: "list".to_owned(), problem };
+        let scope = namespace.map(|name| format!("namespaces/{name}/")).unwrap_or_default();
+        let (selector, mut length, mut rest) = (percent::encode(label, b""), PAGE as usize, String::new());
+        for _ in 0..MAX_PAGES {
+            let path = format!("/api/v1/{scope}secrets?limit={length}&labelSelector={selector}{rest}");
+            let body = self.get(&path).await.map_err(|refusal| problem(refusal.to_string()))?;
+            // What the reader of JSON says may quote a value.
+            let page: Page<SecretObject> = serde_json::from_slice(body.expose())
+                .map_err(|error| problem(format!("the answer does not fit at column {}", error.column())))?;
+            let room = (PAGE_BYTES * page.items.len()).checked_div(body.len()).unwrap_or(0);
+            length = room.clamp(PAGE as usize, MAX_PAGE);
+            page.items.into_iter().for_each(&mut show);
+            match page.metadata.rest.filter(|rest| !rest.is_empty()) {
+                Some(token) => rest = format!("&continue={}", percent::encode(&token, b"")),
+                None => return Ok(()),
+            }
+        }
+        Err(problem(format!("there are more than {MAX_PAGES} pages")))
     }
 
     /// Pages are read by our own reader, whose errors quote nothing.

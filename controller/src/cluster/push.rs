@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use super::api::{SecretApi, StatusWrite};
-use super::driver::{Shared, Term, terms};
+use super::driver::{Shared, Term, all_of, terms};
 use super::events::Recorder;
 use super::leader::{Leadership, WriteGuard};
 use super::lock;
@@ -394,7 +394,7 @@ impl Term for PushDriver {
     async fn term(&self, guard: &WriteGuard, _: watch::Receiver<bool>) {
         let known: Vec<ObjectKey> = lock(&self.seen).objects.keys().cloned().collect();
         known.into_iter().for_each(|key| self.shared.queue.add(key, Lane::Resync));
-        futures::future::join_all((0..self.workers).map(|_| self.work(guard))).await;
+        all_of((0..self.workers).map(|_| self.work(guard))).await;
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 
 use super::api::{SecretApi, StatusWrite};
-use super::driver::{Shared, Term, terms};
+use super::driver::{Shared, Term, all_of, terms};
 use super::events::Recorder;
 use super::index::{Index, News, SealedView, SecretView};
 use super::keys::KeyManager;
@@ -293,9 +293,9 @@ impl Term for SealedDriver {
         }
         let (total, waiting) = self.enqueue_everything();
         info!(objects = total, to_do = waiting, "leading; compared all SealedSecrets with what they became");
-        let workers = (0..self.options.workers).map(|_| self.work(guard)).collect::<Vec<_>>();
+        let workers = (0..self.options.workers).map(|_| self.work(guard));
         tokio::select! {
-            _ = futures::future::join_all(workers) => {}
+            () = all_of(workers) => {}
             () = self.save_shards(&mut store, guard) => {}
             () = self.follow_keys() => {}
             () = self.keys.renew(guard) => {}

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::api::{SecretApi, StatusWrite};
-use super::driver::{Shared, Term, terms};
+use super::driver::{Shared, Term, all_of, terms};
 use super::events::Recorder;
 use super::leader::{Leadership, WriteGuard};
 use super::lock;
@@ -433,7 +433,7 @@ impl Term for StoreDriver {
     async fn term(&self, guard: &WriteGuard, _: watch::Receiver<bool>) {
         let known: Vec<ObjectKey> = lock(&self.seen).stores.keys().cloned().collect();
         known.into_iter().for_each(|key| self.shared.queue.add(key, Lane::Resync));
-        futures::future::join_all((0..self.options.workers.max(1)).map(|_| self.work(guard))).await;
+        all_of((0..self.options.workers.max(1)).map(|_| self.work(guard))).await;
     }
 }
 

@@ -1,22 +1,22 @@
 //! Watches as streams of plain events, for all or some namespaces.
 
 mod pace;
+mod shape;
 
 use std::collections::HashSet;
 use std::fmt::Debug;
 
 use futures::stream::{BoxStream, SelectAll, StreamExt};
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
-use kube::core::PartialObjectMeta;
+use kube::api::{Api, ApiResource, GroupVersionKind};
+use kube::core::DynamicResourceScope;
 use kube::runtime::watcher;
 use kube::{Client, Resource};
 use sealops_crds::{CustomResource, Metadata};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
+use self::shape::{Head, Whole};
 use crate::object::ObjectKey;
 
 /// One thing that a watch shows.
@@ -47,17 +47,7 @@ pub fn objects<T: CustomResource + Send + 'static>(
     namespaces: &Namespaces,
     labels: Option<&str>,
 ) -> BoxStream<'static, Seen<T>> {
-    let resource =
-        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(T::GROUP, T::VERSION, T::KIND), T::PLURAL);
-    let apis = match namespaces {
-        Namespaces::All => vec![Api::<DynamicObject>::all_with(pace::paced(client), &resource)],
-        Namespaces::Some(names) => {
-            names.iter().map(|name| Api::namespaced_with(pace::paced(client), name, &resource)).collect()
-        }
-    };
-    let config = config(labels);
-    let streams = apis.into_iter().map(|api| watcher(api, config.clone()).boxed()).collect();
-    merge(streams, T::KIND, |object: DynamicObject| convert(&object))
+    watched(client, namespaces, &resource_of::<T>(), labels, T::KIND, Whole::<T>::object)
 }
 
 /// Watches the metadata of Secrets; annotations pass through and are not kept.
@@ -66,49 +56,61 @@ pub fn secrets(
     namespaces: &Namespaces,
     labels: Option<&str>,
 ) -> BoxStream<'static, Seen<Metadata>> {
-    metadata::<Secret>(client, namespaces, labels, "Secret")
+    let resource = ApiResource::erase::<Secret>(&());
+    watched(client, namespaces, &resource, labels, "Secret", some_metadata)
 }
 
 /// Watches the metadata of ConfigMaps.
 pub fn config_maps(client: &Client, namespaces: &Namespaces) -> BoxStream<'static, Seen<Metadata>> {
-    metadata::<ConfigMap>(client, namespaces, None, "ConfigMap")
-}
-
-fn metadata<K>(
-    client: &Client,
-    namespaces: &Namespaces,
-    labels: Option<&str>,
-    kind: &'static str,
-) -> BoxStream<'static, Seen<Metadata>>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Send + Sync + 'static,
-{
-    // This type makes kube ask for metadata only.
-    let apis: Vec<Api<PartialObjectMeta<K>>> = match namespaces {
-        Namespaces::All => vec![Api::all(pace::paced(client))],
-        Namespaces::Some(names) => {
-            names.iter().map(|name| Api::namespaced(pace::paced(client), name)).collect()
-        }
-    };
-    let config = config(labels);
-    let streams = apis.into_iter().map(|api| watcher(api, config.clone()).boxed()).collect();
-    merge(streams, kind, |object: PartialObjectMeta<K>| convert(&object.metadata))
+    let resource = ApiResource::erase::<ConfigMap>(&());
+    watched(client, namespaces, &resource, None, "ConfigMap", some_metadata)
 }
 
 /// Watches the metadata of a kind of custom resource in all namespaces.
 pub fn metadata_of<T: CustomResource>(client: &Client) -> BoxStream<'static, Seen<Metadata>> {
-    let resource =
-        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(T::GROUP, T::VERSION, T::KIND), T::PLURAL);
-    let api = Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &resource);
-    let streams = vec![watcher(api, config(None)).boxed()];
-    merge(streams, T::KIND, |object: PartialObjectMeta<DynamicObject>| convert(&object.metadata))
+    watched(client, &Namespaces::All, &resource_of::<T>(), None, T::KIND, some_metadata)
 }
 
 /// Watches the metadata of namespaces; their keys have no namespace.
 pub fn namespaces(client: &Client) -> BoxStream<'static, Seen<Metadata>> {
-    let api: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
-    let streams = vec![watcher(api, config(None)).boxed()];
-    merge(streams, "Namespace", |object: PartialObjectMeta<Namespace>| convert(&object.metadata))
+    let resource = ApiResource::erase::<Namespace>(&());
+    watched(client, &Namespaces::All, &resource, None, "Namespace", some_metadata)
+}
+
+fn resource_of<T: CustomResource>() -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(T::GROUP, T::VERSION, T::KIND), T::PLURAL)
+}
+
+fn some_metadata(head: Head) -> Option<Metadata> {
+    Some(head.metadata())
+}
+
+fn watched<K, T>(
+    client: &Client,
+    namespaces: &Namespaces,
+    resource: &ApiResource,
+    labels: Option<&str>,
+    kind: &'static str,
+    convert: fn(K) -> Option<T>,
+) -> BoxStream<'static, Seen<T>>
+where
+    K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+    T: Send + 'static,
+{
+    let apis: Vec<Api<K>> = match namespaces {
+        Namespaces::All => vec![Api::all_with(pace::paced(client), resource)],
+        Namespaces::Some(names) => {
+            names.iter().map(|name| Api::namespaced_with(pace::paced(client), name, resource)).collect()
+        }
+    };
+    let config = config(labels);
+    let streams = apis.into_iter().map(|api| watcher(api, config.clone()).boxed()).collect();
+    merge(streams, kind, convert)
 }
 
 /// Small pages: a page is in memory three times while it is read.
@@ -122,10 +124,6 @@ fn config(labels: Option<&str>) -> watcher::Config {
         Some(labels) => config.labels(labels),
         None => config,
     }
-}
-
-fn convert<T: DeserializeOwned>(object: &impl Serialize) -> Option<T> {
-    serde_json::to_value(object).ok().and_then(|value| serde_json::from_value(value).ok())
 }
 
 fn merge<K, T>(

@@ -32,6 +32,18 @@ pub struct Open {
     pub reason: String,
 }
 
+impl Open {
+    /// Returns what a call fails with meanwhile.
+    pub(super) fn refusal(&self) -> ProviderErrorKind {
+        ProviderErrorKind::Unavailable(format!(
+            "the store is left alone for {} s more, after {} failures in a row: {}",
+            self.wait.as_secs().max(1),
+            self.failures,
+            self.reason
+        ))
+    }
+}
+
 /// The breaker of one store.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
@@ -72,12 +84,7 @@ impl Breaker {
     /// Lets a call pass, or says why not. After the wait one call passes, and the others wait for what becomes of it.
     pub(super) fn pass(&self) -> Result<(), ProviderErrorKind> {
         if let Some(open) = self.open() {
-            return Err(ProviderErrorKind::Unavailable(format!(
-                "the store is left alone for {} s more, after {} failures in a row: {}",
-                open.wait.as_secs().max(1),
-                open.failures,
-                open.reason
-            )));
+            return Err(open.refusal());
         }
         let mut state = self.lock();
         if state.open_until.is_some() {

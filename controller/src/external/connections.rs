@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sealops_crds::secret_store::{Capabilities, Provider};
-use sealops_providers::{BoxFuture, ProviderError, ProviderErrorKind, StoreConnection, Validation};
+use sealops_providers::{BoxFuture, ProviderError, StoreConnection, Validation};
 
 use super::breaker::Open;
 use super::credentials::{Referenced, StoreEnvironment};
@@ -192,7 +192,7 @@ impl Stores for Connections {
             let slot = self.slot(store);
             let fail = |kind| slot.error("open", "the store", kind);
             if let Some(open) = slot.breaker.open() {
-                return Err(fail(left_alone(&open)));
+                return Err(fail(open.refusal()));
             }
             let (live, _) = slot.login(self, store, user_namespace, cluster, false).await;
             match live {
@@ -204,15 +204,6 @@ impl Stores for Connections {
             }
         })
     }
-}
-
-fn left_alone(open: &Open) -> ProviderErrorKind {
-    ProviderErrorKind::Unavailable(format!(
-        "the store is left alone for {} s more, after {} failures in a row: {}",
-        open.wait.as_secs().max(1),
-        open.failures,
-        open.reason
-    ))
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ mod store;
 mod store_status;
 mod target;
 mod template;
+#[cfg(test)]
+mod test_world;
 mod values;
 
 #[cfg(feature = "cluster")]
@@ -57,7 +59,7 @@ pub use store::{
 };
 #[cfg(feature = "cluster")]
 pub use store_status::{CIRCUIT_OPEN, Verdict, check_interval};
-pub use target::{CREATED_BY, DATA_HASH, FINALIZER, MANAGED, field_manager};
+pub use target::{CREATED_BY, DATA_HASH, FINALIZER, MANAGED, field_manager, is_valid};
 
 use sealops_crds::ExternalSecret;
 use sealops_crds::external_secret::{CreationPolicy, DeletionPolicy};
@@ -153,6 +155,7 @@ pub async fn reconcile(
     if due != Due::Now && moment.orphans.is_empty() && is_right(external, existing.as_ref()) {
         let mut decision = Decision::nothing(Settled::NotDue, Vec::new());
         decision.outcome.again = due.wait();
+        decision.outcome.kept = existing.filter(target::is_valid);
         return Ok(decision);
     }
     if is_foreign(external, surroundings).await {
@@ -161,6 +164,17 @@ pub async fn reconcile(
     let mut decision = refresh(external, surroundings, objects.as_ref(), existing, moment).await?;
     decision.outcome.again = refresh::interval(external)?;
     Ok(decision)
+}
+
+/// Returns the decision about an object whose target is known to be as it was left; `None` where [`reconcile`] has to look.
+pub fn rests(external: &ExternalSecret, moment: &Moment) -> Option<Decision> {
+    if !moment.orphans.is_empty() || external.spec.target.as_ref().is_some_and(|it| it.manifest.is_some()) {
+        return None;
+    }
+    let due = due(external, moment.now, moment.moved).ok().filter(|due| *due != Due::Now)?;
+    let mut decision = Decision::nothing(Settled::NotDue, Vec::new());
+    decision.outcome.again = due.wait();
+    Some(decision)
 }
 
 /// Returns whether the object is left alone: it uses a store of another class, or a cluster store where those are off.

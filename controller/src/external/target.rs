@@ -80,7 +80,7 @@ fn immutable(external: &ExternalSecret) -> bool {
 }
 
 /// Returns whether the target is as it was written: marked, and its data is what the hash says.
-pub(super) fn is_valid(secret: &SecretObject) -> bool {
+pub fn is_valid(secret: &SecretObject) -> bool {
     let marked = secret.metadata.labels().get(MANAGED).is_some_and(|value| value == "true");
     marked && secret.metadata.annotations().get(DATA_HASH) == Some(&data_hash(&secret.data))
 }

@@ -14,6 +14,7 @@ mod eso_aws;
 mod eso_calls;
 mod eso_canary;
 mod eso_faults;
+mod eso_load;
 mod eso_process;
 mod eso_slow;
 mod eso_stores;

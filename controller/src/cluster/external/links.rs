@@ -7,6 +7,7 @@ use sealops_crds::template::Template;
 use sealops_crds::{ExternalSecret, Metadata};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::external::{CREATED_BY, MANAGED, StoreKey, object_version, owner_hash, target_name};
 use crate::object::ObjectKey;
@@ -45,24 +46,35 @@ pub(super) struct Links {
     marked: HashMap<String, BTreeSet<ObjectKey>>,
     /// Versions of Secrets and ConfigMaps.
     versions: HashMap<Source, String>,
+    /// Versions of Secrets whose content was compared with their mark.
+    judged: HashMap<ObjectKey, Box<str>>,
+    /// Whether every Secret has been shown once.
+    secrets_shown: bool,
 }
 
 struct Known {
     version: String,
     target: ObjectKey,
     sources: Vec<Source>,
+    /// When this version of the object has something to do again; `None` where it has now, or where nobody knows.
+    rests: Option<Rest>,
 }
+
+/// Until when an object has nothing to do by itself; `None` is for ever.
+pub(super) type Rest = Option<Instant>;
 
 impl Links {
     pub(super) fn keys(&self) -> Vec<ObjectKey> {
         self.objects.keys().cloned().collect()
     }
 
+    pub(super) fn knows(&self, key: &ObjectKey) -> bool {
+        self.objects.contains_key(key)
+    }
+
     /// Takes in an object; says whether it is new or changed in what matters.
     pub(super) fn put_object(&mut self, key: &ObjectKey, object: &ExternalSecret) -> bool {
-        let deleting = object.metadata.deletion_timestamp.is_some();
-        let uid = object.metadata.uid.as_deref().unwrap_or_default();
-        let version = format!("{uid} {} {deleting}", object_version(object));
+        let version = version_of(object);
         if self.objects.get(key).is_some_and(|known| known.version == version) {
             return false;
         }
@@ -74,7 +86,7 @@ impl Links {
         for source in &sources {
             self.readers.entry(source.clone()).or_default().insert(key.clone());
         }
-        self.objects.insert(key.clone(), Known { version, target, sources });
+        self.objects.insert(key.clone(), Known { version, target, sources, rests: None });
         true
     }
 
@@ -90,6 +102,51 @@ impl Links {
     /// Returns the known objects that a complete list lacks.
     pub(super) fn objects_outside(&self, listed: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
         self.objects.keys().filter(|key| !listed.contains(*key)).cloned().collect()
+    }
+
+    /// Forgets what was judged and settled: somebody else may have led meanwhile.
+    pub(super) fn begin_term(&mut self) {
+        self.judged.clear();
+        self.objects.values_mut().for_each(|known| known.rests = None);
+    }
+
+    /// Notes that a version of a Secret holds what its mark says.
+    pub(super) fn judge(&mut self, secret: ObjectKey, version: &str) {
+        self.judged.insert(secret, version.into());
+    }
+
+    /// Returns whether the target of an object is as it was judged, as far as the watch has shown.
+    pub(super) fn is_right(&self, target: &ObjectKey) -> bool {
+        let Some(judged) = self.judged.get(target) else { return false };
+        self.version_of(target).is_none_or(|version| version == &**judged)
+    }
+
+    /// Returns whether there is no such Secret, as far as the watch has shown.
+    pub(super) fn lacks(&self, secret: &ObjectKey) -> bool {
+        self.secrets_shown && self.version_of(secret).is_none()
+    }
+
+    fn version_of(&self, secret: &ObjectKey) -> Option<&str> {
+        self.versions.get(&Source::Secret(secret.clone())).map(String::as_str)
+    }
+
+    pub(super) fn all_secrets_shown(&mut self) {
+        self.secrets_shown = true;
+    }
+
+    /// Notes until when an object rests, if it is still the one that the watch has shown.
+    pub(super) fn settle(&mut self, key: &ObjectKey, object: &ExternalSecret, rest: Rest) {
+        if let Some(known) = self.objects.get_mut(key) {
+            known.rests = (known.version == version_of(object)).then_some(rest);
+        }
+    }
+
+    /// Returns until when an object rests: it has settled, its target is as it was judged, and no former one is left.
+    pub(super) fn rests(&self, key: &ObjectKey) -> Option<Rest> {
+        let known = self.objects.get(key)?;
+        let rest = known.rests?;
+        let is_right = self.is_right(&known.target) && self.others(key, &known.target).next().is_none();
+        is_right.then_some(rest)
     }
 
     /// Takes in a Secret; returns who has to look at its target, and who reads it if it has changed.
@@ -128,6 +185,7 @@ impl Links {
     pub(super) fn forget_secret(&mut self, key: &ObjectKey) -> (Vec<ObjectKey>, Vec<ObjectKey>) {
         let source = Source::Secret(key.clone());
         self.versions.remove(&source);
+        self.judged.remove(key);
         self.marked.retain(|_, secrets| {
             secrets.remove(key);
             !secrets.is_empty()
@@ -180,9 +238,17 @@ impl Links {
 
     /// Returns the names of Secrets that carry an object's mark and are not its target.
     pub(super) fn orphans(&self, key: &ObjectKey, object: &ExternalSecret) -> Vec<String> {
+        let target = ObjectKey::new(key.namespace.as_str(), target_name(object));
+        self.others(key, &target).map(|secret| secret.name.clone()).collect()
+    }
+
+    fn others<'a>(
+        &'a self,
+        key: &'a ObjectKey,
+        target: &'a ObjectKey,
+    ) -> impl Iterator<Item = &'a ObjectKey> {
         let marked = self.marked.get(&owner_hash(&key.namespace, &key.name)).into_iter().flatten();
-        let own = marked.filter(|secret| secret.namespace == key.namespace);
-        own.filter(|secret| secret.name != target_name(object)).map(|secret| secret.name.clone()).collect()
+        marked.filter(move |secret| secret.namespace == key.namespace && *secret != target)
     }
 
     /// Returns the stores that an object reads from.
@@ -218,6 +284,13 @@ impl Links {
         let readers: BTreeSet<&ObjectKey> = direct.chain(own.flat_map(users)).chain(referent).collect();
         readers.into_iter().cloned().collect()
     }
+}
+
+/// What tells one state of an object from another: who it is, generation, labels and annotations, whether it goes.
+fn version_of(object: &ExternalSecret) -> String {
+    let deleting = object.metadata.deletion_timestamp.is_some();
+    let uid = object.metadata.uid.as_deref().unwrap_or_default();
+    format!("{uid} {} {deleting}", object_version(object))
 }
 
 fn remove<K: std::hash::Hash + Eq>(map: &mut HashMap<K, BTreeSet<ObjectKey>>, place: &K, key: &ObjectKey) {

@@ -3,12 +3,17 @@
 //! kube's watcher starts over at once when a watch is refused or expired, and its back-off begins anew with every list
 //! that succeeds: a watch that always expires would list without end. It also waits for an answer without a bound.
 //! Here every list and every watch request waits for its turn, and a request that stays without an answer fails.
+//!
+//! A watch that has shown something is not one of a series: an API server that cannot keep up closes watches in the
+//! middle of a burst, and what it has not sent waits for the next one.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::http::{Request, Response, StatusCode};
+use bytes::Bytes;
 use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
 use kube::Client;
 use kube::client::Body;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -27,6 +32,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a watch sends instead of a status line where its version is too old.
 const EXPIRED: &[u8] = b"{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\"message\":\"the watch is too old\",\"reason\":\"Expired\",\"code\":410}}\n";
+
+/// How an event begins that ends the watch.
+const ERROR: &[u8] = b"{\"type\":\"ERROR\"";
 
 /// Starts of requests of one kind.
 #[derive(Debug, Default)]
@@ -51,6 +59,11 @@ impl Starts {
         };
         self.last = Some(start);
         start
+    }
+
+    /// The last request was of use.
+    fn went_well(&mut self) {
+        self.in_a_row = 0;
     }
 }
 
@@ -92,11 +105,23 @@ impl Kind {
     }
 }
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// Body of an answer.
+type Answer = UnsyncBoxBody<Bytes, BoxError>;
+
+fn boxed<B>(body: B) -> Answer
+where
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    body.map_err(Into::into).boxed_unsync()
+}
+
 async fn send(
     client: &Client,
-    pace: &Mutex<Pace>,
+    pace: &Arc<Mutex<Pace>>,
     request: Request<Body>,
-) -> Result<Response<Body>, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<Response<Answer>, BoxError> {
     let kind = Kind::of(&request);
     let start = {
         let (now, random) = (Instant::now(), random());
@@ -120,9 +145,18 @@ async fn send(
     .map_err(|_| format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))??;
     if kind == Kind::Watch && answer.status() == StatusCode::GONE {
         // kube starts over after an event of this kind only.
-        return Ok(Response::new(Body::from(EXPIRED.to_vec())));
+        return Ok(Response::new(boxed(Body::from(EXPIRED.to_vec()))));
     }
-    Ok(answer)
+    let counts = kind == Kind::Watch && answer.status().is_success();
+    let pace = Arc::clone(pace);
+    Ok(answer.map(|body| {
+        boxed(body.map_frame(move |frame| {
+            if counts && frame.data_ref().is_some_and(|data| !data.is_empty() && !data.starts_with(ERROR)) {
+                lock(&pace).watches.went_well();
+            }
+            frame
+        }))
+    }))
 }
 
 fn random() -> f64 {

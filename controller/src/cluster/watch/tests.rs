@@ -1,5 +1,7 @@
 mod faults;
 
+use kube::core::PartialObjectMeta;
+
 use super::*;
 
 type Event = watcher::Event<PartialObjectMeta<Secret>>;

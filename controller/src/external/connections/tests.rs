@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sealops_crds::secret_store::{FakeProvider, SecretStoreSpec};
-use sealops_crds::{ClusterSecretStore, Metadata, SecretStore};
-use sealops_providers::{Find, RemoteKey, RemoteSecret, RemoteValue, SecretsReader, StoreCheck};
+use sealops_providers::{
+    Find, ProviderErrorKind, RemoteKey, RemoteSecret, RemoteValue, SecretsReader, StoreCheck,
+};
 use tokio::time::Instant;
 
 use super::login::Live;
@@ -11,81 +11,7 @@ use super::*;
 use crate::external::credentials::Used;
 use crate::external::direct::DirectStores;
 use crate::external::store::Freshness;
-use crate::object::{ConfigMapObject, ObjectReader, ReadError, SecretObject};
-
-/// Version and value by namespace and name.
-type Versions = BTreeMap<(String, String), (u32, String)>;
-
-/// A cluster with Secrets whose versions can be changed.
-#[derive(Clone, Default)]
-struct World {
-    secrets: Arc<Mutex<Versions>>,
-    reads: Arc<AtomicUsize>,
-    /// Each read takes so long and comes to nothing.
-    slow: Option<Duration>,
-}
-
-impl World {
-    fn put(&self, namespace: &str, name: &str, value: &str) {
-        let mut secrets = lock(&self.secrets);
-        let entry = secrets.entry((namespace.into(), name.into())).or_default();
-        *entry = (entry.0 + 1, value.to_owned());
-    }
-}
-
-struct Place(World, String);
-
-impl ObjectReader for Place {
-    fn secret<'a>(
-        &'a self,
-        name: &'a str,
-    ) -> crate::object::BoxFuture<'a, Result<Option<SecretObject>, ReadError>> {
-        self.0.reads.fetch_add(1, Ordering::Relaxed);
-        let found = lock(&self.0.secrets).get(&(self.1.clone(), name.to_owned())).cloned();
-        let secret = found.map(|(version, value)| {
-            let mut metadata = Metadata::named(self.1.as_str(), name);
-            metadata.resource_version = Some(version.to_string());
-            let data = BTreeMap::from([("token".to_owned(), value.into())]);
-            SecretObject { metadata, data, ..SecretObject::default() }
-        });
-        let slow = self.0.slow;
-        Box::pin(async move {
-            let Some(slow) = slow else { return Ok(secret) };
-            tokio::time::sleep(slow).await;
-            Err(ReadError { kind: "Secret", name: "t".into(), problem: "no answer".into() })
-        })
-    }
-    fn config_map<'a>(
-        &'a self,
-        _: &'a str,
-    ) -> crate::object::BoxFuture<'a, Result<Option<ConfigMapObject>, ReadError>> {
-        Box::pin(async { Ok(None) })
-    }
-    fn secret_store<'a>(
-        &'a self,
-        _: &'a str,
-    ) -> crate::object::BoxFuture<'a, Result<Option<SecretStore>, ReadError>> {
-        Box::pin(async { Ok(None) })
-    }
-}
-
-impl ClusterReader for World {
-    fn in_namespace(&self, namespace: &str) -> Box<dyn ObjectReader> {
-        Box::new(Place(self.clone(), namespace.to_owned()))
-    }
-    fn cluster_secret_store<'a>(
-        &'a self,
-        _: &'a str,
-    ) -> crate::object::BoxFuture<'a, Result<Option<ClusterSecretStore>, ReadError>> {
-        Box::pin(async { Ok(None) })
-    }
-    fn namespace_labels<'a>(
-        &'a self,
-        _: &'a str,
-    ) -> crate::object::BoxFuture<'a, Result<Option<BTreeMap<String, String>>, ReadError>> {
-        Box::pin(async { Ok(None) })
-    }
-}
+use crate::external::test_world::World;
 
 #[derive(Default)]
 struct Counts {
@@ -347,7 +273,7 @@ async fn a_login_that_hangs_is_waited_for_once() {
     let (all, _) = connections();
     let environment = StoreEnvironment { network: true, ..StoreEnvironment::default() };
     let all = Connections { environment, ..all };
-    let world = World { slow: Some(Duration::from_secs(20)), ..World::default() };
+    let world = World::slow(Duration::from_secs(20));
     let kubernetes = store(
         "k",
         serde_json::from_value(serde_json::json!({ "kubernetes": {
@@ -364,10 +290,10 @@ async fn a_login_that_hangs_is_waited_for_once() {
         assert!(matches!(error.kind, ProviderErrorKind::Unavailable(_)), "{error}");
     }
     assert!(started.elapsed() < Duration::from_secs(21), "{:?}", started.elapsed());
-    assert_eq!(world.reads.load(Ordering::Relaxed), 1);
+    assert_eq!(world.reads(), 1);
     // Who comes later tries again.
     assert!(login(0).await.is_err());
-    assert_eq!(world.reads.load(Ordering::Relaxed), 2);
+    assert_eq!(world.reads(), 2);
 }
 
 /// Values that come together go through the breaker together, each with its own answer.

@@ -2,67 +2,7 @@ use sealops_crds::secret_store::{LabelSelector, StoreCondition};
 use serde_json::json;
 
 use super::*;
-use crate::object::{ConfigMapObject, ObjectReader, SecretObject};
-
-/// A cluster with one namespace `shop` (team=blue) and the same stores under both kinds.
-struct World(Vec<(&'static str, serde_json::Value)>);
-
-impl World {
-    fn object(&self, name: &str) -> Option<serde_json::Value> {
-        let found = self.0.iter().find(|(known, _)| *known == name)?;
-        let mut object = found.1.clone();
-        object["metadata"] = json!({ "name": name, "namespace": "shop", "uid": "u", "generation": 3 });
-        Some(object)
-    }
-}
-
-struct Shop(Option<SecretStore>);
-
-impl ObjectReader for Shop {
-    fn secret<'a>(
-        &'a self,
-        _: &'a str,
-    ) -> crate::object::BoxFuture<'a, Result<Option<SecretObject>, ReadError>> {
-        Box::pin(async { Ok(None) })
-    }
-    fn config_map<'a>(
-        &'a self,
-        _: &'a str,
-    ) -> crate::object::BoxFuture<'a, Result<Option<ConfigMapObject>, ReadError>> {
-        Box::pin(async { Ok(None) })
-    }
-    fn secret_store<'a>(
-        &'a self,
-        name: &'a str,
-    ) -> crate::object::BoxFuture<'a, Result<Option<SecretStore>, ReadError>> {
-        let found = self.0.clone().filter(|store| store.metadata.name.as_deref() == Some(name));
-        Box::pin(async { Ok(found) })
-    }
-}
-
-/// One store at a time is enough for the reader of the namespace.
-struct One<'a>(&'a World, &'a str);
-
-impl ClusterReader for One<'_> {
-    fn in_namespace(&self, namespace: &str) -> Box<dyn ObjectReader> {
-        let object = self.0.object(self.1).filter(|_| namespace == "shop");
-        Box::new(Shop(object.map(|object| serde_json::from_value(object).unwrap())))
-    }
-    fn cluster_secret_store<'a>(
-        &'a self,
-        name: &'a str,
-    ) -> crate::object::BoxFuture<'a, Result<Option<ClusterSecretStore>, ReadError>> {
-        let found = self.0.object(name).map(|object| serde_json::from_value(object).unwrap());
-        Box::pin(async { Ok(found) })
-    }
-    fn namespace_labels<'a>(
-        &'a self,
-        name: &'a str,
-    ) -> crate::object::BoxFuture<'a, Result<Option<BTreeMap<String, String>>, ReadError>> {
-        let labels = BTreeMap::from([("team".to_owned(), "blue".to_owned())]);
-        Box::pin(async move { Ok(Some(labels).filter(|_| name == "shop")) })
-    }
-}
+use crate::external::test_world::World;
 
 fn find(
     world: &World,
@@ -72,8 +12,7 @@ fn find(
     namespace: &str,
 ) -> Result<StoreObject, String> {
     let reference: StoreRef = serde_json::from_value(json!({ "name": name, "kind": kind })).unwrap();
-    pollster::block_on(find_store(rules, &reference, namespace, &One(world, name)))
-        .map_err(|problem| problem.to_string())
+    pollster::block_on(find_store(rules, &reference, namespace, world)).map_err(|problem| problem.to_string())
 }
 
 fn ready(status: &str) -> serde_json::Value {
@@ -83,7 +22,7 @@ fn ready(status: &str) -> serde_json::Value {
 /// B7 84: missing, not ready, of another class, forbidden.
 #[test]
 fn stores_are_found_by_the_rules() {
-    let world = World(vec![
+    let world = World::with_stores([
         ("plain", json!({ "spec": {} })),
         ("ours", json!({ "spec": { "controller": "default" } })),
         ("other", json!({ "spec": { "controller": "other" } })),
@@ -146,7 +85,8 @@ fn conditions_admit_by_name_label_and_expression() {
     assert!(error.starts_with("failed to compile regex (: error parsing regexp"), "{error}");
     let odd = LabelSelector::default();
     assert_eq!(selector::matches(&odd, &shop), Ok(true));
-    let world = World(vec![("store", json!({ "spec": { "conditions": [{ "namespaces": ["other"] }] } }))]);
+    let world =
+        World::with_stores([("store", json!({ "spec": { "conditions": [{ "namespaces": ["other"] }] } }))]);
     let denied =
         find(&world, &StoreRules::default(), Some("ClusterSecretStore"), "store", "shop").unwrap_err();
     let expected =

@@ -28,6 +28,8 @@ enum Answer {
     ExpiredStatus,
     /// A watch that ends at once.
     Closed,
+    /// A watch that ends after an event.
+    Cut,
     /// 500.
     Broken,
     /// Nothing, not even a head.
@@ -71,6 +73,7 @@ fn body(is_watch: bool, answer: Answer) -> (u16, Answered) {
         Answer::ExpiredEvent => (200, text(&json!({ "type": "ERROR", "object": expired() }))),
         Answer::ExpiredStatus => (410, text(&expired())),
         Answer::Closed => (200, stream::empty().boxed()),
+        Answer::Cut => (200, text(&json!({ "type": "ADDED", "object": object("early", "6") }))),
         Answer::Broken => {
             (500, text(&json!({ "kind": "Status", "status": "Failure", "message": "", "code": 500 })))
         }
@@ -173,6 +176,19 @@ async fn f05_a_watch_that_ends_at_once_does_not_storm() {
         assert_backs_off(&starts(rule, true, HOUR).await, what);
         assert_eq!(starts(rule, false, HOUR).await.len(), 1, "{what}: the list is still good");
     }
+}
+
+/// B6 F29: a server that cannot keep up closes watches in the middle of a burst. What comes next is seen soon all the same.
+#[tokio::test(start_paused = true)]
+async fn f29_a_watch_that_is_cut_again_and_again_goes_on_soon() {
+    let rule: Rule = |is_watch, number| match (is_watch, number) {
+        (true, ..50) => Answer::Cut,
+        _ => Answer::Good,
+    };
+    let watches = starts(rule, true, Duration::from_secs(55)).await;
+    let longest = watches.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+    assert!(longest <= 1.3, "{watches:?}");
+    assert_eq!(starts(rule, false, HOUR).await.len(), 1, "the list is still good");
 }
 
 /// B6 F06: wherever the server falls silent, five minutes later there is a new request.
