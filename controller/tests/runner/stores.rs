@@ -425,7 +425,7 @@ fn secrets_of_another_namespace_by_every_login() {
             key: "pushed".into(),
             property: property.map(str::to_owned),
             secret_key: key.map(str::to_owned),
-            metadata: None,
+            ..PushTarget::default()
         };
         writer.put(&target(Some("a"), Some("x")), &"one".into()).await?;
         writer.put(&target(None, None), &r#"{"b":"two"}"#.into()).await?;

@@ -267,7 +267,7 @@ mod tests {
             key: "s".into(),
             property: property.map(str::to_owned),
             secret_key: key.map(str::to_owned),
-            metadata: None,
+            ..PushTarget::default()
         };
         let got = entries(&target(Some("p"), Some("k")), &"v".into()).unwrap();
         assert_eq!(got["p"].expose(), b"v");
