@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sealops_crds::secret_store::{FakeProvider, SecretStoreSpec};
