@@ -7,10 +7,11 @@
 //! A watch that has shown something is not one of a series: an API server that cannot keep up closes watches in the
 //! middle of a burst, and what it has not sent waits for the next one.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ::http::{Request, Response, StatusCode};
+use ::http::{Request, Response, StatusCode, Uri};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -29,6 +30,11 @@ const JITTER: f64 = 0.2;
 const CALM: Duration = Duration::from_secs(120);
 /// Longest wait for the head of an answer, and for all of one page of a list.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Objects of a page of a list after the first one, at least and at most, and the bytes that one is meant to have.
+const SHORTEST_PAGE: usize = 25;
+const LONGEST_PAGE: usize = 500;
+const PAGE_BYTES: usize = 1 << 20;
 
 /// What a watch sends instead of a status line where its version is too old.
 const EXPIRED: &[u8] = b"{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\"message\":\"the watch is too old\",\"reason\":\"Expired\",\"code\":410}}\n";
@@ -71,6 +77,16 @@ impl Starts {
 struct Pace {
     lists: Starts,
     watches: Starts,
+    /// Objects of the next page of a list; `None` is as it is asked for.
+    page: Option<usize>,
+}
+
+impl Pace {
+    /// Takes in what a page came to: the next one is as long as bytes of its kind allow.
+    fn page_came(&mut self, objects: usize, bytes: usize) {
+        let room = (PAGE_BYTES * objects).checked_div(bytes).unwrap_or(0);
+        self.page = Some(room.clamp(SHORTEST_PAGE, LONGEST_PAGE));
+    }
 }
 
 /// Wraps a client for one watch.
@@ -88,7 +104,7 @@ pub(super) fn paced(client: &Client) -> Client {
 enum Kind {
     /// The first page of a list.
     List,
-    /// A later page, which waits for nothing.
+    /// A later page, which waits for nothing and has the length that suits.
     Page,
     Watch,
 }
@@ -120,7 +136,7 @@ where
 async fn send(
     client: &Client,
     pace: &Arc<Mutex<Pace>>,
-    request: Request<Body>,
+    mut request: Request<Body>,
 ) -> Result<Response<Answer>, BoxError> {
     let kind = Kind::of(&request);
     let start = {
@@ -129,9 +145,15 @@ async fn send(
         match kind {
             Kind::List => pace.lists.next(now, random),
             Kind::Watch => pace.watches.next(now, random),
-            Kind::Page => now,
+            Kind::Page => {
+                if let Some(uri) = pace.page.and_then(|page| with_limit(request.uri(), page)) {
+                    *request.uri_mut() = uri;
+                }
+                now
+            }
         }
     };
+    let limit = limit_of(request.uri());
     sleep_until(start).await;
     let answer = timeout(ANSWER_TIMEOUT, async {
         let answer = client.send(request).await?;
@@ -139,7 +161,11 @@ async fn send(
             return Ok(answer);
         }
         let (head, body) = answer.into_parts();
-        Ok::<_, kube::Error>(Response::from_parts(head, Body::from(body.collect().await?.to_bytes())))
+        let body = body.collect().await?.to_bytes();
+        if let Some(limit) = limit {
+            lock(pace).page_came(limit, body.len());
+        }
+        Ok::<_, kube::Error>(Response::from_parts(head, Body::from(body)))
     })
     .await
     .map_err(|_| format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))??;
@@ -157,6 +183,22 @@ async fn send(
             frame
         }))
     }))
+}
+
+fn limit_of(uri: &Uri) -> Option<usize> {
+    uri.query()?.split('&').find_map(|pair| pair.strip_prefix("limit="))?.parse().ok()
+}
+
+fn with_limit(uri: &Uri, limit: usize) -> Option<Uri> {
+    let pairs = uri.query()?.split('&');
+    let pairs = pairs.map(|pair| match pair.starts_with("limit=") {
+        true => Cow::Owned(format!("limit={limit}")),
+        false => Cow::Borrowed(pair),
+    });
+    let text = format!("{}?{}", uri.path(), pairs.collect::<Vec<_>>().join("&"));
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(text.parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 fn random() -> f64 {
@@ -186,6 +228,20 @@ mod tests {
         now += LONGEST_PAUSE.mul_f64(1.2) + CALM;
         assert_eq!(starts.next(now, 0.0), now);
         assert_eq!(starts.next(now, 0.0) - now, FIRST_PAUSE);
+    }
+
+    #[test]
+    fn pages_are_as_long_as_their_bytes_allow() {
+        let mut pace = Pace::default();
+        let mut next = |objects, bytes| {
+            pace.page_came(objects, bytes);
+            let uri: Uri = "/api/v1/secrets?limit=100&labelSelector=a%3Db&continue=x".parse().unwrap();
+            with_limit(&uri, pace.page.unwrap()).unwrap().to_string()
+        };
+        assert_eq!(next(100, 100 << 10), "/api/v1/secrets?limit=500&labelSelector=a%3Db&continue=x");
+        assert!(next(100, 500 << 10).contains("?limit=204&"));
+        assert!(next(100, 100 << 20).contains("?limit=25&"));
+        assert!(next(100, 0).contains("?limit=25&"));
     }
 
     #[test]
