@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
-use crate::object::ObjectKey;
+use crate::object::{ObjectKey, ServedKind};
 
 /// One thing that a watch shows.
 #[derive(Debug)]
@@ -102,6 +102,29 @@ pub fn metadata_of<T: CustomResource>(client: &Client) -> BoxStream<'static, See
     let api = Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &resource);
     let streams = vec![watcher(api, config(None)).boxed()];
     merge(streams, T::KIND, |object: PartialObjectMeta<DynamicObject>| convert(&object.metadata))
+}
+
+/// Watches the metadata of any kind that has namespaces.
+pub fn manifests(
+    client: &Client,
+    namespaces: &Namespaces,
+    served: &ServedKind,
+    labels: Option<&str>,
+) -> BoxStream<'static, Seen<Metadata>> {
+    let kind = &served.kind;
+    let resource = ApiResource::from_gvk_with_plural(
+        &GroupVersionKind::gvk(kind.group(), kind.version(), &kind.kind),
+        &served.plural,
+    );
+    let apis: Vec<Api<PartialObjectMeta<DynamicObject>>> = match namespaces {
+        Namespaces::All => vec![Api::all_with(pace::paced(client), &resource)],
+        Namespaces::Some(names) => {
+            names.iter().map(|name| Api::namespaced_with(pace::paced(client), name, &resource)).collect()
+        }
+    };
+    let config = config(labels);
+    let streams = apis.into_iter().map(|api| watcher(api, config.clone()).boxed()).collect();
+    merge(streams, "target", |object: PartialObjectMeta<DynamicObject>| convert(&object.metadata))
 }
 
 /// Watches the metadata of namespaces; their keys have no namespace.
