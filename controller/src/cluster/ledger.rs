@@ -187,12 +187,13 @@ impl Ledger for StateLedger {
         Box::pin(async move {
             let path = format!("{}?fieldManager={FIELD_MANAGER}", self.path(&entry));
             let free = json!({ "metadata": { "finalizers": null } });
+            // Deleted first: an object without finalizer that stays would get it again.
             let removed = async {
-                self.send(Method::PATCH, &path, (MERGE, &free)).await?;
                 self.guard
                     .check()
                     .map_err(|_| Refusal::unavailable("this replica does not lead any more"))?;
-                self.api.send(Method::DELETE, &self.path(&entry), None, AS_METADATA).await.map(drop)
+                self.api.send(Method::DELETE, &self.path(&entry), None, AS_METADATA).await?;
+                self.send(Method::PATCH, &path, (MERGE, &free)).await.map(drop)
             };
             if let Err(refusal) = removed.await {
                 debug!(state = entry, %refusal, "an intention of a generator stays until its deadline");

@@ -8,8 +8,8 @@ use sealops_crypto::sealing::{Fingerprint, SealingKeyRing};
 use super::load::{Directory, Manifest};
 use super::reader::DirectoryReader;
 use crate::external::{
-    DirectStores, Generated, GeneratorProblem, Generators, Moment, StoreEnvironment, StoreRules, Surroundings,
-    Usage,
+    DirectStores, Generated, GeneratorProblem, Generators, Moment, StoreEnvironment, StoreRules,
+    Surroundings, Usage,
 };
 use crate::object::{BoxFuture, ClusterReader, ObjectKey, SecretObject};
 use crate::outcome::{Change, Outcome};

@@ -183,7 +183,7 @@ fn what_gives_rights_is_refused_even_with_all_rights() {
             ("space", "v1", "Namespace", "has no namespace"),
         ] {
             let manifest = json!({ "apiVersion": version, "kind": kind });
-            plane.apply_manifests(&manifests(name, manifest, Value::Null)).await?;
+            plane.apply_manifests(&manifests(name, manifest, json!({}))).await?;
             let condition = ready(&client, name, "SecretSyncedError").await?;
             assert_eq!(condition["message"], "invalid generic target");
             let text = event(&client, "shop", name, "UpdateFailed").await?;
