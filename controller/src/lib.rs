@@ -8,6 +8,7 @@ pub mod harden;
 pub mod object;
 pub mod outcome;
 pub mod pflag;
+pub mod restarts;
 pub mod sealed;
 pub mod templates;
 

@@ -3,6 +3,8 @@
 //! An [`ObjectReader`] sees one namespace and nothing else, so that a reference into another namespace cannot be
 //! written down. What is not namespaced is read through a [`ClusterReader`].
 
+mod manifest;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -16,6 +18,8 @@ use sealops_formats::{Plaintext, base64};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+
+pub use manifest::{ManifestKind, ManifestObject, ServedKind, version as manifest_version};
 
 /// All values of a Secret, as the API server counts them (`MaxSecretSize`).
 const MAX_VALUES_BYTES: usize = 1 << 20;
@@ -252,6 +256,15 @@ pub trait ObjectReader: Send + Sync {
         Box::pin(async { Ok(None) })
     }
 
+    /// Returns an object of any kind that has namespaces, `None` where there is none. Files have none to show.
+    fn manifest<'a>(
+        &'a self,
+        _: &'a ServedKind,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<ManifestObject>, ReadError>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// Returns a new token of a ServiceAccount. Only a cluster makes tokens.
     fn token<'a>(&'a self, account: &'a str, _: &'a TokenAsk) -> BoxFuture<'a, Result<Plaintext, ReadError>> {
         let problem = "tokens of service accounts come from a cluster only".to_owned();
@@ -283,6 +296,10 @@ pub trait ClusterReader: Send + Sync {
         &'a self,
         _: &'a str,
     ) -> BoxFuture<'a, Result<Option<ClusterGenerator>, ReadError>> {
+        Box::pin(async { Ok(None) })
+    }
+    /// Returns how a kind is served, `None` where it is not. Files serve nothing.
+    fn served<'a>(&'a self, _: &'a ManifestKind) -> BoxFuture<'a, Result<Option<ServedKind>, ReadError>> {
         Box::pin(async { Ok(None) })
     }
     /// Returns the labels of a namespace, `None` where there is none.

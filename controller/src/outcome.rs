@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::object::SecretObject;
+use crate::object::{ManifestObject, SecretObject, ServedKind};
 
 /// The decision of one reconcile.
 #[derive(Debug)]
@@ -50,6 +50,28 @@ impl Change {
             Self::Create(secret) | Self::Replace(secret) | Self::Delete(secret) => secret,
         }
     }
+}
+
+/// One write of an object that is no Secret; the rules are those of [`Change`].
+#[derive(Debug)]
+pub struct ManifestChange {
+    /// How the kind is served.
+    pub served: ServedKind,
+    /// What is done.
+    pub write: ManifestWrite,
+    /// The object as it shall be, or as it was before it goes.
+    pub object: ManifestObject,
+}
+
+/// What is done with an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ManifestWrite {
+    /// Create it.
+    Create,
+    /// Replace it.
+    Replace,
+    /// Remove it.
+    Delete,
 }
 
 /// Why a change was not made. Carries the API server's words where they quote no value of the Secret.

@@ -3,6 +3,8 @@
 //! They bypass kube's typed client on purpose: that one prints a body which does not parse. Here a body goes into
 //! [`Plaintext`] and answers to writes are asked for as metadata only.
 
+mod manifests;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -39,6 +41,7 @@ const IMMUTABLE: &str = "field is immutable when `immutable` is set";
 pub struct SecretApi {
     client: Client,
     throttle: Option<Arc<Throttle>>,
+    kinds: Arc<manifests::ServedKinds>,
 }
 
 /// How a status is written.
@@ -86,7 +89,7 @@ impl std::fmt::Display for Refusal {
 impl SecretApi {
     /// Makes the requests of a client.
     pub fn new(client: Client) -> Self {
-        Self { client, throttle: None }
+        Self { client, throttle: None, kinds: Arc::default() }
     }
 
     /// Holds every request of this and its clones to a rate.
@@ -266,8 +269,10 @@ impl SecretApi {
             Ok(Metadata { uid: Some(uid), resource_version: Some(resource_version), .. }) => {
                 Ok(TargetVersion { uid, resource_version })
             }
-            Ok(_) => Err(commit_error(&Refusal::unavailable("the answer names no version"), secret)),
-            Err(refusal) => Err(commit_error(&refusal, secret)),
+            Ok(_) => {
+                Err(commit_error(&Refusal::unavailable("the answer names no version"), secret.data.values()))
+            }
+            Err(refusal) => Err(commit_error(&refusal, secret.data.values())),
         }
     }
 
@@ -284,7 +289,7 @@ impl SecretApi {
             "preconditions": { "uid": metadata.uid, "resourceVersion": metadata.resource_version },
         });
         match self.send(Method::DELETE, &path, Some((JSON, body.to_string().into())), AS_METADATA).await {
-            Err(refusal) if !refusal.is_not_found() => Err(commit_error(&refusal, secret)),
+            Err(refusal) if !refusal.is_not_found() => Err(commit_error(&refusal, secret.data.values())),
             _ => Ok(()),
         }
     }
@@ -456,8 +461,8 @@ fn refusal(status: StatusCode, body: &Plaintext) -> Refusal {
     Refusal { code: status.as_u16(), reason: parsed.reason, message }
 }
 
-/// Sorts a refusal by what helps, and holds back a text that quotes a value of the Secret.
-fn commit_error(refusal: &Refusal, secret: &SecretObject) -> CommitError {
+/// Sorts a refusal by what helps, and holds back a text that quotes one of its values.
+fn commit_error<'a>(refusal: &Refusal, values: impl IntoIterator<Item = &'a Plaintext>) -> CommitError {
     let kind = match refusal.code {
         409 => CommitErrorKind::Conflict,
         422 if refusal.message.ends_with(IMMUTABLE) => CommitErrorKind::Immutable,
@@ -468,18 +473,18 @@ fn commit_error(refusal: &Refusal, secret: &SecretObject) -> CommitError {
         404 => CommitErrorKind::Conflict, // the Secret went between reading and writing
         _ => CommitErrorKind::Refused,
     };
-    let message = if quotes_a_value(&refusal.message, secret) {
-        "the API server refuses the Secret; its message quotes a value and is not shown".to_owned()
+    let message = if quotes_a_value(&refusal.message, values) {
+        "the API server refuses the object; its message quotes a value and is not shown".to_owned()
     } else {
         refusal.message.clone()
     };
     CommitError { kind, message }
 }
 
-/// Returns whether a text holds a value of the Secret, plain or in base64. Values under four bytes are left alone:
+/// Returns whether a text holds one of the values, plain or in base64. Values under four bytes are left alone:
 /// they occur everywhere.
-fn quotes_a_value(message: &str, secret: &SecretObject) -> bool {
-    secret.data.values().filter(|value| value.len() >= 4).any(|value| {
+fn quotes_a_value<'a>(message: &str, values: impl IntoIterator<Item = &'a Plaintext>) -> bool {
+    values.into_iter().filter(|value| value.len() >= 4).any(|value| {
         let plain = value.expose_str().is_some_and(|text| message.contains(text.trim()));
         let encoded = sealops_formats::base64::encode(value.expose());
         plain || encoded.expose_str().is_some_and(|text| message.contains(text))
@@ -493,7 +498,10 @@ mod tests {
     fn error(code: u16, message: &str) -> CommitError {
         let mut secret = SecretObject::default();
         secret.data.insert("password".into(), "hunter2-hunter2".into());
-        commit_error(&Refusal { code, reason: String::new(), message: message.to_owned() }, &secret)
+        commit_error(
+            &Refusal { code, reason: String::new(), message: message.to_owned() },
+            secret.data.values(),
+        )
     }
 
     #[test]

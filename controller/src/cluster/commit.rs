@@ -1,9 +1,9 @@
-//! Makes an outcome true in the cluster: the one place that writes and removes target Secrets.
+//! Makes an outcome true in the cluster: the one place that writes and removes targets.
 
 use super::api::SecretApi;
 use super::leader::WriteGuard;
-use crate::object::SecretObject;
-use crate::outcome::{Change, CommitError, CommitErrorKind, Outcome};
+use crate::object::{SecretObject, manifest_version};
+use crate::outcome::{Change, CommitError, CommitErrorKind, ManifestChange, Outcome};
 use crate::sealed::TargetVersion;
 
 /// What a commit did.
@@ -35,6 +35,21 @@ pub async fn commit(
         }
     }
     Ok(committed)
+}
+
+/// Makes a change of a target that is no Secret, under its precondition and while this process leads. Returns its version
+/// afterwards.
+///
+/// # Errors
+/// Returns why it was not made.
+pub async fn commit_manifest(
+    change: &ManifestChange,
+    api: &SecretApi,
+    guard: &WriteGuard,
+    field_manager: &str,
+) -> Result<String, CommitError> {
+    check(guard)?;
+    api.write_manifest(change, field_manager).await.map(|metadata| manifest_version(&metadata))
 }
 
 /// Removes a target that was read, while this process leads: `--old-gc-behavior` only.

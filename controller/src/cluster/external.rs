@@ -1,41 +1,36 @@
 //! ExternalSecrets in a running cluster: the same seam as for SealedSecrets, with a clock.
 
-mod attempt;
 mod informed;
 mod judging;
 mod links;
+mod reconcile;
 mod shown;
+mod targets;
+mod telling;
 mod watching;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use sealops_crds::ExternalSecret;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{debug, warn};
 
-use self::attempt::{Attempt, Said};
-use self::informed::{Informed, SharedReads};
+use self::informed::SharedReads;
 use self::links::Links;
 use self::shown::FirstLooks;
-use super::api::{SecretApi, StatusWrite};
-use super::commit::{Committed, commit};
+use self::telling::Said;
+use super::api::SecretApi;
 use super::driver::{Shared, Term, all_of, terms};
 use super::events::Recorder;
 use super::leader::{Leadership, WriteGuard};
 use super::lock;
-use super::metrics::{ExternalKind, Metrics, ReconcileResult};
+use super::metrics::{Metrics, ReconcileResult};
 use super::queue::{Item, Lane, Queue, random_fraction};
 use super::watch::Namespaces;
 use super::workers::{self, SlowStores};
-use crate::external::{
-    self, Decision, FINALIZER, Failure, Generators, Moment, Options, Settled, Stores, Surroundings,
-};
+use crate::external::{Generators, Options, Stores};
 use crate::object::ObjectKey;
-use crate::outcome::{Change, CommitError, CommitErrorKind, Outcome, Retry};
 
 const KIND: &str = "ExternalSecret";
 /// Longest time that is slept for a refresh; a longer interval is looked at again in between.
@@ -51,11 +46,15 @@ pub struct ExternalDriver {
     stores: Arc<dyn Stores>,
     generators: Arc<dyn Generators>,
     options: Options,
+    /// How long a replaced state of a generator is kept; `None` records no states.
+    generator_grace: Option<Duration>,
     links: Mutex<Links>,
     first_looks: Mutex<FirstLooks>,
     reads: Arc<SharedReads>,
     /// Objects that read something which has changed since their last refresh.
     moved: Mutex<HashSet<ObjectKey>>,
+    /// Versions of targets that are no Secrets, as their last write left them.
+    left: Mutex<HashMap<ObjectKey, String>>,
     said: Said,
     slow: SlowStores,
 }
@@ -72,6 +71,8 @@ pub struct ExternalOptions {
     pub generators: Arc<dyn Generators>,
     /// The rules of reconciling.
     pub options: Options,
+    /// How long a replaced state of a generator is kept; `None` records no states.
+    pub generator_grace: Option<Duration>,
 }
 
 impl ExternalDriver {
@@ -82,7 +83,7 @@ impl ExternalDriver {
         recorder: Recorder,
         options: ExternalOptions,
     ) -> Arc<Self> {
-        let ExternalOptions { namespaces, workers, stores, generators, options } = options;
+        let ExternalOptions { namespaces, workers, stores, generators, options, generator_grace } = options;
         Arc::new(Self {
             shared: Shared::new(api, metrics, recorder),
             namespaces,
@@ -90,10 +91,12 @@ impl ExternalDriver {
             stores,
             generators,
             options,
+            generator_grace,
             links: Mutex::default(),
             first_looks: Mutex::default(),
             reads: Arc::default(),
             moved: Mutex::default(),
+            left: Mutex::default(),
             said: Said::default(),
             slow: SlowStores::default(),
         })
@@ -158,265 +161,6 @@ impl ExternalDriver {
         let Some(until) = rest else { return Some(None) };
         let wait = until.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())?;
         Some(Some(wait))
-    }
-
-    async fn reconcile(&self, key: &ObjectKey, guard: &WriteGuard) -> Again {
-        let shown = lock(&self.first_looks).take(key);
-        let (is_first, since) = (shown.is_some(), shown.as_ref().map_or_else(Instant::now, |shown| shown.at));
-        let read = match shown {
-            Some(shown) => Ok(Some(shown.object)),
-            None => self.shared.api.object::<ExternalSecret>(key).await,
-        };
-        let object = match read {
-            Ok(Some(object)) => object,
-            Ok(None) => {
-                self.forget(key);
-                return Again::AT_REST;
-            }
-            Err(error) => {
-                debug!(%error, "cannot read the object");
-                return Again::Backoff;
-            }
-        };
-        if object.metadata.deletion_timestamp.is_some() {
-            return self.remove(key, &object, guard).await;
-        }
-        if !self.mark(&object, true, guard).await {
-            return Again::Backoff;
-        }
-        self.synchronise(key, &object, (is_first, since), guard).await
-    }
-
-    /// Sets or takes off our finalizer; says whether it is as it should be.
-    async fn mark(&self, object: &ExternalSecret, marked: bool, guard: &WriteGuard) -> bool {
-        let finalizers = &object.metadata.finalizers;
-        if finalizers.iter().any(|name| name == FINALIZER) == marked {
-            return true;
-        }
-        let mut next: Vec<String> = finalizers.iter().filter(|name| *name != FINALIZER).cloned().collect();
-        next.extend(marked.then(|| FINALIZER.to_owned()));
-        guard.check().is_ok()
-            && self.shared.api.set_finalizers(object, &next, super::FIELD_MANAGER).await.is_ok()
-    }
-
-    /// The object goes, and its target with it where the deletion policy says so. What the API server refuses for good
-    /// does not hold the object.
-    async fn remove(&self, key: &ObjectKey, object: &ExternalSecret, guard: &WriteGuard) -> Again {
-        if object.metadata.finalizers.iter().any(|name| name == FINALIZER) {
-            let outcome = match external::deleted(object, &self.shared.reader).await {
-                Ok(outcome) => outcome,
-                Err(failure) => {
-                    debug!(object = %key, problem = failure.cause, "cannot read the target of an object that goes");
-                    return Again::Backoff;
-                }
-            };
-            match self.commit(key, outcome, guard).await {
-                Ok(_) => {}
-                Err(error) if error.kind == CommitErrorKind::Refused => {
-                    warn!(object = %key, %error, "the target cannot be removed and stays");
-                }
-                Err(_) => return Again::Backoff,
-            }
-        }
-        if self.mark(object, false, guard).await { Again::AT_REST } else { Again::Backoff }
-    }
-
-    async fn commit(
-        &self,
-        key: &ObjectKey,
-        outcome: Outcome,
-        guard: &WriteGuard,
-    ) -> Result<Committed, CommitError> {
-        let manager = external::field_manager(&key.name).replace('/', "%2F");
-        commit(outcome, &self.shared.api, guard, &manager).await
-    }
-
-    /// Decides what to write; `None` where the thread that renders was lost. Templates may take seconds of processor
-    /// time, so they run where no other worker waits for them.
-    async fn decide(
-        &self,
-        object: &ExternalSecret,
-        moment: Moment,
-        reader: Informed,
-    ) -> Option<Result<Decision, Failure>> {
-        let options = self.options;
-        let (stores, generators) = (Arc::clone(&self.stores), Arc::clone(&self.generators));
-        let object = object.clone();
-        let may_take_long = external::renders(&object);
-        let work = async move {
-            let surroundings = Surroundings {
-                cluster: &reader,
-                stores: stores.as_ref(),
-                generators: generators.as_ref(),
-                options,
-            };
-            external::reconcile(&object, &surroundings, &moment).await
-        };
-        if !may_take_long {
-            return Some(work.await);
-        }
-        let runtime = tokio::runtime::Handle::current();
-        tokio::task::spawn_blocking(move || runtime.block_on(work)).await.ok()
-    }
-
-    async fn synchronise(
-        &self,
-        key: &ObjectKey,
-        object: &ExternalSecret,
-        (is_first, since): (bool, Instant),
-        guard: &WriteGuard,
-    ) -> Again {
-        let started = Timestamp::now();
-        let target = ObjectKey::new(key.namespace.as_str(), external::target_name(object));
-        let moment = Moment {
-            now: started.as_second(),
-            moved: lock(&self.moved).contains(key),
-            orphans: lock(&self.links).orphans(key, object),
-        };
-        let (is_right, lacks) = {
-            let links = lock(&self.links);
-            (links.is_right(&target), is_first && links.lacks(&target))
-        };
-        let decided = match Some(()).filter(|()| is_right).and_then(|()| external::rests(object, &moment)) {
-            Some(decision) => Ok(decision),
-            None => {
-                let (live, shared) = (self.shared.reader.clone(), Arc::clone(&self.reads));
-                let reader = Informed { live, shared, since, lacking: lacks.then(|| target.clone()) };
-                match self.decide(object, moment, reader).await {
-                    Some(decided) => decided,
-                    None => return Again::Backoff,
-                }
-            }
-        };
-        let mut attempt = Attempt::default();
-        let result = match decided {
-            Err(failure) => Err(failure),
-            Ok(decision) => match self.carry_out(key, decision, &mut attempt, guard).await {
-                Ok(result) => result,
-                Err(again) => return again,
-            },
-        };
-        let settled = result.as_ref().copied();
-        self.count(key, object, settled, &attempt, started);
-        if settled.is_ok_and(|settled| settled != Settled::NotDue) {
-            lock(&self.moved).remove(key);
-        }
-        if !self.tell(key, object, settled, &attempt, started, guard).await {
-            return Again::Backoff;
-        }
-        match result {
-            Ok(settled) => {
-                if matches!(settled, Settled::NotDue | Settled::Synced) {
-                    let rest = attempt.wait.map(|wait| Instant::now() + wait.min(LONGEST_WAIT));
-                    lock(&self.links).settle(key, object, rest);
-                }
-                Again::After { wait: attempt.wait, wrote: attempt.written.is_some() }
-            }
-            Err(failure) if failure.retry == Retry::OnChange => Again::OnChange,
-            Err(_) => Again::Backoff,
-        }
-    }
-
-    fn count(
-        &self,
-        key: &ObjectKey,
-        object: &ExternalSecret,
-        result: Result<Settled, &Failure>,
-        attempt: &Attempt,
-        started: Timestamp,
-    ) {
-        if matches!(result, Ok(Settled::NotDue | Settled::Ignored)) {
-            return;
-        }
-        let metrics = &self.shared.metrics;
-        let took = Timestamp::now().duration_since(started).unsigned_abs();
-        let is_ready = result.is_ok();
-        let kind = ExternalKind::ExternalSecret;
-        metrics.external_condition(kind, &key.namespace, &key.name, is_ready, took);
-        let stored = object.status.as_ref().and_then(|status| status.refresh_time.as_deref());
-        let stored = stored.and_then(|time| time.parse::<Timestamp>().ok()).map(Timestamp::as_second);
-        let refreshed = if is_ready { Some(started.as_second()) } else { stored };
-        let wait = attempt.wait.and_then(|wait| i64::try_from(wait.as_secs()).ok());
-        let next = wait.map(|wait| started.as_second().saturating_add(wait));
-        metrics.external_sync(&key.namespace, &key.name, is_ready, refreshed, next);
-    }
-
-    /// Makes a decision true. The outer error says that this attempt is void.
-    async fn carry_out(
-        &self,
-        key: &ObjectKey,
-        decision: Decision,
-        attempt: &mut Attempt,
-        guard: &WriteGuard,
-    ) -> Result<Result<Settled, Failure>, Again> {
-        attempt.wait = decision.outcome.again;
-        if let Some(kept) = &decision.outcome.kept {
-            self.judge(kept);
-        }
-        attempt.events = decision.events;
-        attempt.bound = decision.binds;
-        let (removals, writes): (Vec<Change>, Vec<Change>) =
-            decision.outcome.changes.into_iter().partition(|change| matches!(change, Change::Delete(_)));
-        let replaced = writes.iter().find_map(|change| match change {
-            Change::Replace(secret) => secret.metadata.name.clone(),
-            _ => None,
-        });
-        let is_void = |error: &CommitError| {
-            matches!(error.kind, CommitErrorKind::Conflict | CommitErrorKind::NotLeader)
-        };
-        for (changes, is_removal) in [(writes, false), (removals, true)] {
-            let outcome = Outcome { changes, ..Outcome::nothing() };
-            match self.commit(key, outcome, guard).await {
-                Ok(committed) => {
-                    if let Some((change, version)) = &committed.change {
-                        let written = ObjectKey::of(&change.secret().metadata);
-                        lock(&self.links).judge(written, &version.resource_version);
-                    }
-                    attempt.add(committed);
-                }
-                Err(error) if is_void(&error) => return Err(Again::Backoff),
-                Err(error) if is_removal => {
-                    return Ok(Err(Failure::remove(&error, decision.settled == Settled::Deleted)));
-                }
-                Err(error) => {
-                    attempt.bound &= replaced.is_some();
-                    return Ok(Err(Failure::commit(&error, replaced.as_deref())));
-                }
-            }
-        }
-        Ok(decision.failed.map_or(Ok(decision.settled), Err))
-    }
-
-    /// Writes status and events; says whether the status is as it should be.
-    async fn tell(
-        &self,
-        key: &ObjectKey,
-        object: &ExternalSecret,
-        result: Result<Settled, &Failure>,
-        attempt: &Attempt,
-        started: Timestamp,
-        guard: &WriteGuard,
-    ) -> bool {
-        let now = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let mut events = attempt.events.clone();
-        if let Err(failure) = result {
-            events.extend(failure.events.iter().cloned());
-        }
-        let done = attempt.done(result);
-        let report = external::report(object, result, &done, &events, &now);
-        let is_news = self.said.is_news(key, result.err());
-        if let Err(failure) = result
-            && is_news
-        {
-            warn!(object = %key, problem = failure.cause, "not synchronised");
-        }
-        if result.is_ok() || is_news {
-            report.events.iter().for_each(|event| self.shared.say(object, event));
-        }
-        match report.status {
-            Some(status) => self.shared.write_status(object, &status, StatusWrite::Apply, guard).await,
-            None => true,
-        }
     }
 }
 

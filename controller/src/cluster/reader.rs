@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::api::SecretApi;
 use crate::object::{
-    BoxFuture, ClusterReader, ConfigMapObject, ObjectKey, ObjectReader, ReadError, SecretObject, TokenAsk,
+    BoxFuture, ClusterReader, ConfigMapObject, ManifestKind, ManifestObject, ObjectKey, ObjectReader,
+    ReadError, SecretObject, ServedKind, TokenAsk,
 };
 
 /// Reads from the API server.
@@ -42,6 +43,10 @@ impl ClusterReader for LiveReader {
         name: &'a str,
     ) -> BoxFuture<'a, Result<Option<ClusterGenerator>, ReadError>> {
         Box::pin(async move { self.api.object(&ObjectKey::new("", name)).await })
+    }
+
+    fn served<'a>(&'a self, kind: &'a ManifestKind) -> BoxFuture<'a, Result<Option<ServedKind>, ReadError>> {
+        Box::pin(async move { self.api.served(kind).await })
     }
 
     fn namespace_labels<'a>(
@@ -113,6 +118,19 @@ impl ObjectReader for LiveNamespace {
         Box::pin(async move {
             match self.key(name) {
                 Some(key) => self.api.generator_settings(plural, &key).await,
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn manifest<'a>(
+        &'a self,
+        served: &'a ServedKind,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<ManifestObject>, ReadError>> {
+        Box::pin(async move {
+            match self.key(name) {
+                Some(key) => self.api.manifest(served, &key).await,
                 None => Ok(None),
             }
         })

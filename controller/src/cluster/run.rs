@@ -51,6 +51,10 @@ pub struct RunOptions {
     pub external_workers: Option<usize>,
     /// Which addresses the stores of that half may be reached at.
     pub egress: Egress,
+    /// Whether workloads are restarted whose Secrets change; a part of the half of ExternalSecrets.
+    pub restart_workloads: bool,
+    /// Whether targets of ExternalSecrets may be other objects than Secrets.
+    pub generic_targets: bool,
     /// The two servers.
     pub http: HttpOptions,
     /// Version that the metric `build_info` names.
@@ -88,6 +92,8 @@ pub struct HttpOptions {
 const LEASE: &str = "sealops-controller";
 /// Time between two checks of a store without an interval of its own.
 const STORE_INTERVAL: Duration = Duration::from_secs(300);
+/// How long a replaced state of a generator is kept.
+const GENERATOR_GRACE: Duration = Duration::from_secs(120);
 /// Longest time that work in hand may take after a signal.
 pub(super) const DRAIN: Duration = Duration::from_secs(20);
 
@@ -137,7 +143,10 @@ pub async fn run(options: RunOptions) -> Result<(), String> {
             rules: Options {
                 templates: options.sealed.open.templates,
                 allow_token_secrets: options.sealed.open.allow_token_secrets,
+                generic_targets: options.generic_targets,
             },
+            generator_grace: GENERATOR_GRACE,
+            restarts: options.restart_workloads.then(|| options.keys.namespace.clone()),
         };
         ExternalHalf::start(&api, &client, &metrics, &identity, &options, &leadership, &work)
     });

@@ -16,11 +16,13 @@ use super::api::SecretApi;
 use super::events::Recorder;
 use super::external::{ExternalDriver, ExternalOptions};
 use super::fan_out::FanOutDriver;
+use super::generator_states::StateDriver;
 use super::http::{Limits, Route, Router, metrics_routes, serve, text};
 use super::leader::{Candidate, LeaderElector, Leadership, Timing};
 use super::metrics::{Metrics, ObjectLabels};
 use super::push::PushDriver;
 use super::queue::Drain;
+use super::restarts::RestartDriver;
 use super::run::{Connection, DRAIN, Signals, bind, connect, publish_leadership};
 use super::stores::{StoreDriver, StoreNews, StoreOptions};
 use super::throttle::Rate;
@@ -55,6 +57,10 @@ pub struct ExternalRunOptions {
     pub reconcilers: Reconcilers,
     /// How long a replaced state of a generator is kept.
     pub generator_grace: Duration,
+    /// Whether targets may be other objects than Secrets.
+    pub generic_targets: bool,
+    /// Restarts workloads whose Secrets change; the key for that lies in this namespace.
+    pub restarts: Option<String>,
     /// Objects of each kind in work at once.
     pub workers: usize,
     /// Addresses of the probes: the first that can be had. None where they are off.
@@ -119,6 +125,10 @@ pub struct HalfOptions {
     pub reconcilers: Reconcilers,
     /// How ExternalSecrets become Secrets.
     pub rules: Options,
+    /// How long a replaced state of a generator is kept.
+    pub generator_grace: Duration,
+    /// Restarts workloads whose Secrets change; the key for that lies in this namespace.
+    pub restarts: Option<String>,
 }
 
 /// The running half.
@@ -151,6 +161,7 @@ impl ExternalHalf {
         let observer = Arc::clone(&news) as Arc<dyn Observer>;
         let connections = Arc::new(Connections::new(options.stores.clone(), environment.clone(), observer));
         let stores = Arc::clone(&connections) as Arc<dyn Stores>;
+        let state_environment = environment.clone();
         let generators: Arc<dyn Generators> = Arc::new(ObjectGenerators::new(class, environment));
         let mut half = Self { working: Vec::new(), shut_down: Vec::new() };
         let workers = options.workers;
@@ -176,6 +187,7 @@ impl ExternalHalf {
             stores: Arc::clone(&stores),
             generators: Arc::clone(&generators),
             options: options.rules,
+            generator_grace: options.reconcilers.generator_states.then_some(options.generator_grace),
         };
         let external = ExternalDriver::new(api.clone(), metrics(), recorder.clone(), external);
         tokio::spawn(Arc::clone(&external).watch());
@@ -183,6 +195,32 @@ impl ExternalHalf {
         half.add(external.lead(leadership.clone(), stop.clone()), move || {
             queue.queue().shut_down(Drain::Discard);
         });
+        if let Some(home) = &options.restarts {
+            let restarts = RestartDriver::new(
+                api.clone(),
+                metrics(),
+                recorder.clone(),
+                namespaces.clone(),
+                home.clone(),
+            );
+            tokio::spawn(Arc::clone(&restarts).watch());
+            let own = Arc::clone(&restarts);
+            half.add(restarts.lead(leadership.clone(), stop.clone()), move || own.shut_down());
+        }
+        if options.reconcilers.generator_states {
+            let states = StateDriver::new(
+                api.clone(),
+                metrics(),
+                recorder.clone(),
+                namespaces.clone(),
+                state_environment,
+            );
+            tokio::spawn(Arc::clone(&states).watch());
+            let queue = Arc::clone(&states);
+            half.add(states.lead(leadership.clone(), stop.clone()), move || {
+                queue.queue().shut_down(Drain::Discard);
+            });
+        }
         if options.reconcilers.push_secrets {
             let push = PushDriver::new(
                 api.clone(),
@@ -261,7 +299,10 @@ pub async fn run_external(options: ExternalRunOptions) -> Result<(), String> {
         rules: Options {
             templates: TemplateOptions { allow_random_functions: true },
             allow_token_secrets: false,
+            generic_targets: options.generic_targets,
         },
+        generator_grace: options.generator_grace,
+        restarts: options.restarts.clone(),
     };
     let half =
         ExternalHalf::start(&api, &client, &metrics, &options.identity, &half_options, &leadership, &work);

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use self::shape::{Head, Whole};
-use crate::object::ObjectKey;
+use crate::object::{ObjectKey, ServedKind};
 
 /// One thing that a watch shows.
 #[derive(Debug)]
@@ -69,6 +69,21 @@ pub fn config_maps(client: &Client, namespaces: &Namespaces) -> BoxStream<'stati
 /// Watches the metadata of a kind of custom resource in all namespaces.
 pub fn metadata_of<T: CustomResource>(client: &Client) -> BoxStream<'static, Seen<Metadata>> {
     watched(client, &Namespaces::All, &resource_of::<T>(), None, T::KIND, some_metadata)
+}
+
+/// Watches the metadata of any kind that has namespaces.
+pub fn manifests(
+    client: &Client,
+    namespaces: &Namespaces,
+    served: &ServedKind,
+    labels: Option<&str>,
+) -> BoxStream<'static, Seen<Metadata>> {
+    let kind = &served.kind;
+    let resource = ApiResource::from_gvk_with_plural(
+        &GroupVersionKind::gvk(kind.group(), kind.version(), &kind.kind),
+        &served.plural,
+    );
+    watched(client, namespaces, &resource, labels, "target", some_metadata)
 }
 
 /// Watches the metadata of namespaces; their keys have no namespace.

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use sealops_crds::external_secret::GeneratorRef;
 use sealops_crds::{CustomResource, ExternalSecret, SealedSecret};
 use sealops_crypto::sealing::{Fingerprint, SealingKeyRing};
 
 use super::load::{Directory, Manifest};
 use super::reader::DirectoryReader;
 use crate::external::{
-    DirectStores, Generated, GeneratorProblem, Generators, Moment, StoreEnvironment, StoreRules, Surroundings,
+    DirectStores, Generated, GeneratorProblem, Generators, Moment, StoreEnvironment, StoreRules,
+    Surroundings, Usage,
 };
 use crate::object::{BoxFuture, ClusterReader, ObjectKey, SecretObject};
 use crate::outcome::{Change, Outcome};
@@ -122,7 +122,8 @@ async fn fetch(
         cluster: reader,
         stores: &DirectStores::new(StoreRules::default(), environment),
         generators: &NoGenerators,
-        options: external::Options { templates, allow_token_secrets },
+        ledger: None,
+        options: external::Options { templates, allow_token_secrets, generic_targets: false },
     };
     let decision = external::reconcile(&external, &surroundings, &Moment::default())
         .await
@@ -137,13 +138,8 @@ async fn fetch(
 struct NoGenerators;
 
 impl Generators for NoGenerators {
-    fn generate<'a>(
-        &'a self,
-        reference: &'a GeneratorRef,
-        _: &'a str,
-        _: &'a dyn ClusterReader,
-        _: i64,
-    ) -> BoxFuture<'a, Result<Generated, GeneratorProblem>> {
+    fn generate<'a>(&'a self, usage: Usage<'a>) -> BoxFuture<'a, Result<Generated, GeneratorProblem>> {
+        let reference = usage.reference;
         let text = format!("{} {} would make other values at each run", reference.kind, reference.name);
         Box::pin(async move { Err(GeneratorProblem::Use(text)) })
     }

@@ -16,6 +16,7 @@ use sealops_providers::{
 };
 
 use super::generators::GeneratorProblem;
+use super::ledger::Usage;
 use super::store::{Freshness, StoreHandle, StoreProblem, find_store};
 use super::{Failure, Moment, Surroundings, rewrite, values};
 use crate::outcome::Event;
@@ -43,7 +44,7 @@ pub(super) async fn fetch(
     let mut fetch = Fetch { external, surroundings, fresh, now: moment.now, open: BTreeMap::new() };
     let mut fetched = Fetched { values: Values::new(), events: Vec::new() };
     for (index, entry) in external.spec.data_from.iter().enumerate() {
-        match fetch.set(entry).await {
+        match fetch.set(index, entry).await {
             Ok(values) => fetched.values.extend(values),
             Err(failure) if failure.is_missing && tolerates => fetched.lacks(index, None),
             Err(failure) => {
@@ -112,7 +113,7 @@ struct Open {
 }
 
 impl<'a> Fetch<'a> {
-    async fn set(&mut self, entry: &DataFromEntry) -> Result<Values, Failure> {
+    async fn set(&mut self, index: usize, entry: &DataFromEntry) -> Result<Values, Failure> {
         let source = entry.source_ref.as_ref();
         let templates = self.surroundings.options.templates;
         if let Some(find) = &entry.find {
@@ -129,7 +130,7 @@ impl<'a> Fetch<'a> {
         }
         match source.and_then(|source| source.generator_ref.as_ref()) {
             Some(reference) => {
-                let values = self.generated(reference).await?;
+                let values = self.generated(index, reference).await?;
                 let values = rewrite::rewritten(values, &entry.rewrite, templates)?;
                 values::with_valid_keys(values)
             }
@@ -240,9 +241,12 @@ impl<'a> Fetch<'a> {
         })
     }
 
-    async fn generated(&self, reference: &GeneratorRef) -> Result<Values, Failure> {
-        let Surroundings { cluster, generators, .. } = *self.surroundings;
-        let generated = generators.generate(reference, self.namespace(), cluster, self.now).await;
+    async fn generated(&self, index: usize, reference: &GeneratorRef) -> Result<Values, Failure> {
+        let Surroundings { cluster, generators, ledger, .. } = *self.surroundings;
+        let part = format!("dataFrom-{index}");
+        let (namespace, now) = (self.namespace(), self.now);
+        let usage = Usage { reference, namespace, cluster, now, ledger, part: &part };
+        let generated = generators.generate(usage).await;
         let generated = generated.map_err(|problem| Failure {
             is_foreign: matches!(problem, GeneratorProblem::ForeignClass(_)),
             ..Failure::cause(problem.to_string())

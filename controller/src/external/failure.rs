@@ -24,6 +24,8 @@ pub struct Failure {
 
 const FETCH: &str = "could not get secret data from provider";
 const UPDATE: &str = "could not update secret";
+/// The only message of a target that is no Secret which has upstream's reason for Secrets.
+pub(super) const INVALID_TARGET: &str = "invalid generic target";
 
 impl Failure {
     fn new(message: &str, cause: String, retry: Retry) -> Self {
@@ -70,7 +72,27 @@ impl Failure {
     /// Returns the failure that a target of another kind than Secret is wanted, which is not enabled.
     pub(super) fn generic_target() -> Self {
         let cause = "generic targets are disabled. Enable with --unsafe-allow-generic-targets flag";
-        Self::new("invalid generic target", cause.to_owned(), Retry::OnChange)
+        Self::new(INVALID_TARGET, cause.to_owned(), Retry::OnChange)
+    }
+
+    /// Returns the failure that a target is of a kind which may not be one.
+    pub(super) fn refused_target(cause: String) -> Self {
+        Self::new(INVALID_TARGET, cause, Retry::OnChange)
+    }
+
+    /// Returns the failure that a target other than a Secret cannot be read.
+    pub(super) fn read_target(cause: String) -> Self {
+        Self::new("could not get target resource", cause, Retry::Backoff)
+    }
+
+    /// Returns the failure that a target other than a Secret cannot be made of the values.
+    pub(super) fn manifest(cause: String) -> Self {
+        Self::new("could not apply template to manifest", cause, Retry::Backoff)
+    }
+
+    /// Returns the failure that a target other than a Secret could not be removed, or may not be.
+    pub(super) fn delete_target(cause: String, retry: Retry) -> Self {
+        Self::new("could not delete resource", cause, retry)
     }
 
     /// Returns the failure that the target belongs to another object.
@@ -102,6 +124,14 @@ impl Failure {
             CommitErrorKind::Immutable => Self::immutable(existing.unwrap_or_default()),
             _ => Self::new(UPDATE, format!("{prefix}{}", error.message), Retry::Backoff),
         }
+    }
+
+    /// Returns the failure that a target other than a Secret could not be written or removed.
+    pub fn commit_target(error: &CommitError, is_removal: bool) -> Self {
+        if is_removal {
+            return Self::delete_target(error.message.clone(), Retry::Backoff);
+        }
+        Self::new(UPDATE, error.message.clone(), Retry::Backoff)
     }
 
     /// Returns the failure that a Secret could not be removed: the target, or a former one.

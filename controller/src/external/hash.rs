@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sealops_crds::{ExternalSecret, Metadata};
 use sealops_formats::Plaintext;
+use sealops_formats::manifest::{Node, Value};
 use sha3::{Digest, Sha3_224};
 
 /// Returns the value of the annotation `data-hash`: `map[key:[98 97 114] …]` with sorted keys.
@@ -24,10 +25,49 @@ pub fn data_hash(data: &BTreeMap<String, Plaintext>) -> String {
     hex(hash)
 }
 
+/// Returns the value of the annotation `data-hash` of a target that is no Secret: over its `spec`, or else its `data`.
+pub fn content_hash(content: &Node) -> String {
+    let mut hash = Sha3_224::new();
+    print(content, &mut hash);
+    hex(hash)
+}
+
+fn print(node: &Node, hash: &mut Sha3_224) {
+    match &node.value {
+        Value::Null => hash.update("<nil>"),
+        Value::Scalar(_, text) => hash.update(text.expose()),
+        Value::List(items) => {
+            hash.update("[");
+            for (index, item) in items.iter().enumerate() {
+                hash.update(if index == 0 { "" } else { " " });
+                print(item, hash);
+            }
+            hash.update("]");
+        }
+        Value::Map(entries) => {
+            let mut sorted: Vec<_> = entries.iter().collect();
+            sorted.sort_by(|one, other| one.0.cmp(&other.0));
+            hash.update("map[");
+            for (index, (key, item)) in sorted.into_iter().enumerate() {
+                hash.update(if index == 0 { "" } else { " " });
+                hash.update(key);
+                hash.update(":");
+                print(item, hash);
+            }
+            hash.update("]");
+        }
+    }
+}
+
 /// Returns the value of the label `created-by`: the hash of `namespace/name`.
 pub fn owner_hash(namespace: &str, name: &str) -> String {
+    text_hash(&format!("{namespace}/{name}"))
+}
+
+/// Returns the hash of a text.
+pub fn text_hash(text: &str) -> String {
     let mut hash = Sha3_224::new();
-    hash.update(format!("{namespace}/{name}"));
+    hash.update(text);
     hex(hash)
 }
 
@@ -57,6 +97,23 @@ fn hex(hash: Sha3_224) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trees_are_hashed_as_go_prints_them() {
+        let hash_of = |text: &str| {
+            let mut hash = Sha3_224::new();
+            hash.update(text);
+            hex(hash)
+        };
+        for (tree, text) in [
+            ("{}", "map[]"),
+            ("{b: x, a: {d: 1, c: [true, null, 1.5]}}", "map[a:map[c:[true <nil> 1.5] d:1] b:x]"),
+        ] {
+            let node = sealops_formats::manifest::parse(tree.as_bytes()).unwrap().pop().unwrap().root;
+            assert_eq!(content_hash(&node), hash_of(text), "{tree}");
+        }
+        assert_eq!(hash_of("map[]"), "74a974446e359fb3e6baff9bd0058950e6edd0f040888d9989b0a11b");
+    }
 
     fn data(entries: &[(&str, &str)]) -> BTreeMap<String, Plaintext> {
         entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect()

@@ -26,6 +26,8 @@ mod generators;
 mod gjson;
 mod hash;
 mod json;
+mod ledger;
+mod manifest;
 pub mod push;
 #[cfg(feature = "cluster")]
 mod reads;
@@ -50,7 +52,11 @@ pub use credentials::{Referenced, StoreEnvironment, Used};
 pub use direct::{DirectStores, connect_once};
 pub use failure::Failure;
 pub use generators::{Generated, GeneratorProblem, Generators, ObjectGenerators};
-pub use hash::{data_hash, object_version, owner_hash, version_of};
+#[cfg(feature = "cluster")]
+pub use generators::{clean_up, expires};
+pub use hash::{content_hash, data_hash, object_version, owner_hash, text_hash, version_of};
+pub use ledger::{Ledger, Left, Usage};
+pub use manifest::{deleted as deleted_manifest, refusal, wanted as wanted_manifest};
 pub use refresh::{Due, due, go_duration};
 pub use report::{Done, Report, Settled, report};
 pub use selector::matches as labels_match;
@@ -65,7 +71,7 @@ use sealops_crds::ExternalSecret;
 use sealops_crds::external_secret::{CreationPolicy, DeletionPolicy};
 
 use crate::object::{ClusterReader, ObjectKey, ObjectReader, SecretObject};
-use crate::outcome::{Change, Event, Outcome};
+use crate::outcome::{Change, Event, ManifestChange, Outcome};
 use crate::templates::TemplateOptions;
 use target::Content;
 
@@ -87,6 +93,8 @@ pub struct Options {
     pub templates: TemplateOptions,
     /// Whether Secrets may have types that are credentials of the cluster.
     pub allow_token_secrets: bool,
+    /// Whether targets may be other objects than Secrets.
+    pub generic_targets: bool,
 }
 
 /// What a reconcile reads beside its object.
@@ -98,6 +106,8 @@ pub struct Surroundings<'a> {
     pub stores: &'a dyn Stores,
     /// Generators.
     pub generators: &'a dyn Generators,
+    /// Where what generators leave behind is recorded; without, it is not.
+    pub ledger: Option<&'a dyn Ledger>,
     /// The rules.
     pub options: Options,
 }
@@ -111,6 +121,8 @@ pub struct Moment {
     pub moved: bool,
     /// Secrets that carry the object's mark and are not its target.
     pub orphans: Vec<String>,
+    /// The version of a target that is no Secret, as the last write left it.
+    pub left: Option<String>,
 }
 
 /// A decision, and how it came about.
@@ -118,6 +130,8 @@ pub struct Moment {
 pub struct Decision {
     /// What to write.
     pub outcome: Outcome,
+    /// What to write where the target is no Secret.
+    pub manifest: Option<ManifestChange>,
     /// What is true once it is written.
     pub settled: Settled,
     /// What is wrong although it is written.
@@ -130,7 +144,7 @@ pub struct Decision {
 
 impl Decision {
     fn nothing(settled: Settled, events: Vec<Event>) -> Self {
-        Self { outcome: Outcome::nothing(), settled, failed: None, events, binds: false }
+        Self { outcome: Outcome::nothing(), manifest: None, settled, failed: None, events, binds: false }
     }
 }
 
@@ -147,8 +161,8 @@ pub async fn reconcile(
 ) -> Result<Decision, Failure> {
     let key = ObjectKey::of(&external.metadata);
     let objects = surroundings.cluster.in_namespace(&key.namespace);
-    if external.spec.target.as_ref().is_some_and(|target| target.manifest.is_some()) {
-        return Err(Failure::generic_target());
+    if let Some(wanted) = manifest::wanted(external) {
+        return manifest::reconcile(external, &wanted, surroundings, moment).await;
     }
     let existing = objects.secret(target_name(external)).await.map_err(|error| Failure::read(&error))?;
     let due = due(external, moment.now, moment.moved)?;
@@ -245,7 +259,7 @@ async fn refresh(
         changes.extend(orphan.filter(|orphan| is_orphan(external, orphan)).map(Change::Delete));
     }
     let outcome = Outcome { changes, again: None, kept: None };
-    Ok(Decision { outcome, settled: Settled::Synced, failed, events, binds: true })
+    Ok(Decision { outcome, manifest: None, settled: Settled::Synced, failed, events, binds: true })
 }
 
 /// A former target: it carries our mark, and we own it.
@@ -253,7 +267,7 @@ fn is_orphan(external: &ExternalSecret, secret: &SecretObject) -> bool {
     let own = ObjectKey::of(&external.metadata);
     let marked = secret.metadata.labels().get(CREATED_BY) == Some(&owner_hash(&own.namespace, &own.name));
     let is_target = secret.metadata.name.as_deref() == Some(target_name(external));
-    marked && !is_target && target::controls(external, secret)
+    marked && !is_target && target::controls(external, &secret.metadata)
 }
 
 /// The stores have nothing at all: the target stays, or goes where that is asked for.
@@ -285,7 +299,7 @@ async fn write(
     let content = if target::is_frozen(external, existing.as_ref()) {
         None
     } else {
-        Some(match template::gather(external, objects).await? {
+        Some(match template::gather(external, objects, template::Scope::Secret).await? {
             Some(gathered) => {
                 template::render(external, gathered, values, options.templates, existing.is_some())?
             }
@@ -314,7 +328,7 @@ pub async fn deleted(external: &ExternalSecret, cluster: &dyn ClusterReader) -> 
     let namespace = external.metadata.namespace.as_deref().unwrap_or_default();
     let secret = cluster.in_namespace(namespace).secret(target_name(external)).await;
     let secret = secret.map_err(|error| Failure::read(&error))?;
-    let own = secret.filter(|secret| target::controls(external, secret));
+    let own = secret.filter(|secret| target::controls(external, &secret.metadata));
     Ok(own.map_or_else(Outcome::nothing, |secret| Outcome::one(Change::Delete(secret))))
 }
 

@@ -3,8 +3,9 @@
 use sealops_crds::external_secret::{Binding, ExternalSecretStatus};
 use sealops_crds::{Condition, ExternalSecret};
 
+use super::failure::INVALID_TARGET;
 use super::{Failure, object_version, target_name};
-use crate::outcome::{Change, Event};
+use crate::outcome::{Change, Event, ManifestWrite};
 
 /// How a reconcile ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,7 @@ pub enum Settled {
 }
 
 pub(super) const RETAINED: &str = "secret retained due to DeletionPolicy=Retain";
+pub(super) const RESOURCE_RETAINED: &str = "resource retained due to DeletionPolicy=Retain";
 
 impl Settled {
     /// Reason and message of the condition.
@@ -33,6 +35,16 @@ impl Settled {
             Self::Deleted => ("SecretDeleted", "secret deleted due to DeletionPolicy=Delete"),
             Self::Missing => ("SecretMissing", "secret will not be created due to CreationPolicy=Merge"),
             Self::Ignored | Self::NotDue | Self::Synced => ("SecretSynced", "secret synced"),
+        }
+    }
+
+    /// The same of a target that is no Secret.
+    fn resource_words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Retained => ("ResourceSynced", RESOURCE_RETAINED),
+            Self::Deleted => ("ResourceDeleted", "resource deleted due to DeletionPolicy=Delete"),
+            Self::Missing => ("ResourceMissing", "resource will not be created due to CreationPolicy=Merge"),
+            Self::Ignored | Self::NotDue | Self::Synced => ("ResourceSynced", "resource synced"),
         }
     }
 }
@@ -48,6 +60,8 @@ pub struct Done<'a> {
     pub orphans_removed: bool,
     /// Whether the status names the target.
     pub bound: bool,
+    /// What was done with a target that is no Secret, and its kind and name.
+    pub resource: Option<(ManifestWrite, String)>,
 }
 
 /// What to tell others about a reconcile.
@@ -70,14 +84,18 @@ pub fn report(
     if matches!(result, Ok(Settled::Ignored | Settled::NotDue)) {
         return Report { status: None, events: Vec::new() };
     }
+    let is_resource = external.spec.target.as_ref().is_some_and(|target| target.manifest.is_some());
     let stored = external.status.clone().unwrap_or_default();
     let mut status = stored.clone();
     let condition = match result {
         Ok(settled) => {
             status.refresh_time = Some(now.to_owned());
             status.synced_resource_version = Some(object_version(external));
-            let (reason, message) = settled.words();
+            let (reason, message) = if is_resource { settled.resource_words() } else { settled.words() };
             ("True", reason, message)
+        }
+        Err(failure) if is_resource && failure.message != INVALID_TARGET => {
+            ("False", "ResourceSyncedError", failure.message.as_str())
         }
         Err(failure) => ("False", "SecretSyncedError", failure.message.as_str()),
     };
@@ -88,7 +106,8 @@ pub fn report(
     let is_news = result.is_err()
         || status.conditions != stored.conditions
         || status.synced_resource_version != stored.synced_resource_version
-        || done.written.is_some();
+        || done.written.is_some()
+        || done.resource.is_some();
     let mut told: Vec<Event> = if is_news { events.to_vec() } else { Vec::new() };
     match result {
         Ok(_) => told.extend(done.events()),
@@ -109,7 +128,12 @@ impl Done<'_> {
             self.removed.then(|| Event::normal("Deleted", "secret deleted due to DeletionPolicy=Delete"));
         let orphans =
             self.orphans_removed.then(|| Event::normal("Deleted", "secret deleted because it was orphaned"));
-        written.into_iter().chain(removed).chain(orphans)
+        let resource = self.resource.as_ref().map(|(write, what)| match write {
+            ManifestWrite::Create => Event::normal("Created", format!("Created {what}")),
+            ManifestWrite::Replace => Event::normal("Updated", format!("Updated {what}")),
+            ManifestWrite::Delete => Event::normal("Deleted", format!("Deleted {what}")),
+        });
+        written.into_iter().chain(removed).chain(orphans).chain(resource)
     }
 }
 

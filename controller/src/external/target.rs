@@ -85,10 +85,10 @@ pub fn is_valid(secret: &SecretObject) -> bool {
     marked && secret.metadata.annotations().get(DATA_HASH) == Some(&data_hash(&secret.data))
 }
 
-/// Returns whether the object is the controlling owner of a Secret.
-pub(super) fn controls(external: &ExternalSecret, secret: &SecretObject) -> bool {
+/// Returns whether the object is the controlling owner of a target.
+pub(super) fn controls(external: &ExternalSecret, target: &Metadata) -> bool {
     let uid = external.metadata.uid.as_deref();
-    uid.is_some() && controller_of(&secret.metadata).map(|owner| owner.uid.as_str()) == uid
+    uid.is_some() && controller_of(target).map(|owner| owner.uid.as_str()) == uid
 }
 
 /// Compares the wanted Secret with the existing one. `content` is `None` where the target is frozen. The failure is what
@@ -108,14 +108,15 @@ pub(super) fn decide(
             ..SecretObject::default()
         },
     };
-    own_or_disown(external, &mut next, existing.is_some())?;
+    own_or_disown(external, &mut next.metadata, "secret", existing.is_some())?;
     if immutable(external) {
         next.immutable = Some(true);
     }
     if let Some(content) = content {
         fill(external, &own, content, &mut next);
     }
-    mark(external, &own, &mut next);
+    let hash = data_hash(&next.data);
+    mark(external, &own, &mut next.metadata, hash);
     let Some(existing) = existing else { return Ok((Some(Change::Create(next)), None)) };
     if next.same_content(&existing) {
         return Ok((None, None));
@@ -135,16 +136,7 @@ pub(super) fn decide(
 fn fill(external: &ExternalSecret, own: &ObjectKey, content: Content, secret: &mut SecretObject) {
     let Content { type_, data, labels, annotations, finalizers } = content;
     let manager = field_manager(&own.name);
-    for (field, wanted) in [("f:labels", labels), ("f:annotations", annotations)] {
-        let ours = owned_keys(&secret.metadata, &manager, &["f:metadata", field]);
-        let map = if field == "f:labels" {
-            secret.metadata.labels_mut()
-        } else {
-            secret.metadata.annotations_mut()
-        };
-        map.retain(|key, _| !ours.contains(key));
-        map.extend(wanted);
-    }
+    relabel(&manager, &mut secret.metadata, labels, annotations);
     match creation_policy(external) {
         CreationPolicy::Merge | CreationPolicy::CreateOrMerge => {
             let ours = owned_keys(&secret.metadata, &manager, &["f:data"]);
@@ -154,17 +146,35 @@ fn fill(external: &ExternalSecret, own: &ObjectKey, content: Content, secret: &m
         _ => secret.data = data,
     }
     secret.type_ = type_.or(secret.type_.take());
+    add_finalizers(&mut secret.metadata, finalizers);
+}
+
+/// Sets labels and annotations; those that this field manager set before and are not wanted any more go.
+pub(super) fn relabel(
+    manager: &str,
+    metadata: &mut Metadata,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+) {
+    for (field, wanted) in [("f:labels", labels), ("f:annotations", annotations)] {
+        let ours = owned_keys(metadata, manager, &["f:metadata", field]);
+        let map = if field == "f:labels" { metadata.labels_mut() } else { metadata.annotations_mut() };
+        map.retain(|key, _| !ours.contains(key));
+        map.extend(wanted);
+    }
+}
+
+/// Adds finalizers; none is ever removed.
+pub(super) fn add_finalizers(metadata: &mut Metadata, finalizers: Vec<String>) {
     for finalizer in finalizers {
-        if !secret.metadata.finalizers.contains(&finalizer) {
-            secret.metadata.finalizers.push(finalizer);
+        if !metadata.finalizers.contains(&finalizer) {
+            metadata.finalizers.push(finalizer);
         }
     }
 }
 
 /// Sets the marks of upstream.
-fn mark(external: &ExternalSecret, own: &ObjectKey, secret: &mut SecretObject) {
-    let hash = data_hash(&secret.data);
-    let metadata = &mut secret.metadata;
+pub(super) fn mark(external: &ExternalSecret, own: &ObjectKey, metadata: &mut Metadata, hash: String) {
     metadata.labels_mut().insert(MANAGED.to_owned(), "true".to_owned());
     if creation_policy(external) == CreationPolicy::Owner {
         metadata.labels_mut().insert(CREATED_BY.to_owned(), owner_hash(&own.namespace, &own.name));
@@ -175,28 +185,34 @@ fn mark(external: &ExternalSecret, own: &ObjectKey, secret: &mut SecretObject) {
 }
 
 /// Makes the object the controlling owner, or not any more, by its creation policy.
-fn own_or_disown(external: &ExternalSecret, secret: &mut SecretObject, exists: bool) -> Result<(), Failure> {
+/// `noun` is what the target is called in the texts.
+pub(super) fn own_or_disown(
+    external: &ExternalSecret,
+    metadata: &mut Metadata,
+    noun: &str,
+    exists: bool,
+) -> Result<(), Failure> {
     let target = target_name(external);
-    let mutate = if exists { format!("unable to mutate secret {target}: ") } else { String::new() };
+    let mutate = if exists { format!("unable to mutate {noun} {target}: ") } else { String::new() };
     let own_name = external.metadata.name.as_deref().unwrap_or_default();
     let is_external = |owner: &OwnerReference| {
         owner.kind == ExternalSecret::KIND
             && owner.api_version.split('/').next() == Some(ExternalSecret::GROUP)
     };
     let is_own = |owner: &OwnerReference| is_external(owner) && owner.name == own_name;
-    let owner = controller_of(&secret.metadata).cloned();
+    let owner = controller_of(metadata).cloned();
     if let Some(owner) = owner.as_ref().filter(|owner| is_external(owner) && !is_own(owner)) {
-        let cause = format!("{mutate}secret is owned by another ExternalSecret: {}", owner.name);
+        let cause = format!("{mutate}{noun} is owned by another ExternalSecret: {}", owner.name);
         return Err(Failure::owned("target is owned by another ExternalSecret", cause));
     }
     if creation_policy(external) != CreationPolicy::Owner {
-        secret.metadata.owner_references.retain(|owner| !is_own(owner) || owner.controller != Some(true));
+        metadata.owner_references.retain(|owner| !is_own(owner) || owner.controller != Some(true));
         return Ok(());
     }
     if let Some(owner) = owner.filter(|owner| !is_own(owner)) {
         let namespace = external.metadata.namespace.as_deref().unwrap_or_default();
         let cause = format!(
-            "{mutate}could not set controller reference on secret: Object {namespace}/{target} is already owned by another {} controller {}",
+            "{mutate}could not set controller reference on {noun}: Object {namespace}/{target} is already owned by another {} controller {}",
             owner.kind, owner.name
         );
         return Err(Failure::owned("failed to take ownership of target secret", cause));
@@ -211,9 +227,9 @@ fn own_or_disown(external: &ExternalSecret, secret: &mut SecretObject, exists: b
         controller: Some(true),
         block_owner_deletion: Some(true),
     };
-    match secret.metadata.owner_references.iter_mut().find(|owner| is_own(owner)) {
+    match metadata.owner_references.iter_mut().find(|owner| is_own(owner)) {
         Some(own) => *own = reference,
-        None => secret.metadata.owner_references.push(reference),
+        None => metadata.owner_references.push(reference),
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use sealops_crds::template::{EngineVersion, MergePolicy, Template, TemplateAs, T
 use sealops_formats::{Plaintext, manifest};
 use serde::Deserialize;
 
+use super::manifest::Path;
 use super::target::Content;
 use super::{Failure, target_name, values};
 use crate::object::{ObjectReader, SecretObject};
@@ -27,31 +28,40 @@ const SERVICE_ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
 const BOOTSTRAP_TOKEN: &str = "bootstrap.kubernetes.io/token";
 
 /// Which part of the target a template fills.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Field {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Field {
     Data,
     Labels,
     Annotations,
+    /// A place in a target that is no Secret.
+    Path(Path),
+}
+
+/// What the target is: a Secret has three fields, anything else has paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    Secret,
+    Manifest,
 }
 
 /// What the rendered text is.
-enum Shape {
+pub(super) enum Shape {
     Value(String),
     KeysAndValues(String),
 }
 
 /// A template of `templateFrom` with its text.
-struct Part {
-    field: Field,
-    shape: Shape,
-    text: Plaintext,
-    decoding: Option<DecodingStrategy>,
+pub(super) struct Part {
+    pub(super) field: Field,
+    pub(super) shape: Shape,
+    pub(super) text: Plaintext,
+    pub(super) decoding: Option<DecodingStrategy>,
 }
 
 /// The template and everything that it needs.
 pub(super) struct Gathered {
-    template: Template,
-    parts: Vec<Part>,
+    pub(super) template: Template,
+    pub(super) parts: Vec<Part>,
 }
 
 /// Reads the template and what it refers to; `None` where there is none.
@@ -61,21 +71,22 @@ pub(super) struct Gathered {
 pub(super) async fn gather(
     external: &ExternalSecret,
     objects: &dyn ObjectReader,
+    scope: Scope,
 ) -> Result<Option<Gathered>, Failure> {
     let written = external.spec.target.as_ref().and_then(|target| target.template.as_ref());
     let Some(written) = written.filter(|template| !template.is_null()) else { return Ok(None) };
     let template = Template::deserialize(written)
         .map_err(|_| Failure::invalid("spec.target.template", "this is not a template"))?;
-    check(&template)?;
+    check(&template, scope)?;
     let mut parts = Vec::new();
     for (index, from) in template.template_from.iter().enumerate() {
-        gather_from(index, from, objects, &mut parts).await.map_err(fetching)?;
+        gather_from(index, from, objects, scope, &mut parts).await.map_err(fetching)?;
     }
     Ok(Some(Gathered { template, parts }))
 }
 
 /// Refuses what upstream's admission webhook and controller refuse.
-fn check(template: &Template) -> Result<(), Failure> {
+fn check(template: &Template, scope: Scope) -> Result<(), Failure> {
     let field = "spec.target.template";
     if let Some(EngineVersion::Other(_)) = &template.engine_version {
         return Err(Failure::invalid(&format!("{field}.engineVersion"), "there is only v2"));
@@ -83,9 +94,12 @@ fn check(template: &Template) -> Result<(), Failure> {
     if let Some(MergePolicy::Other(_)) = &template.merge_policy {
         return Err(Failure::invalid(&format!("{field}.mergePolicy"), "Replace and Merge are known"));
     }
+    if scope == Scope::Manifest {
+        return Ok(());
+    }
     let annotations = template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
     let names_account = annotations.is_some_and(|map| map.contains_key(SERVICE_ACCOUNT_NAME));
-    let filled = template.template_from.iter().find(|from| field_of(from) == Some(Field::Annotations));
+    let filled = template.template_from.iter().find(|from| field_of(from) == Ok(Field::Annotations));
     let problem = match template.type_.as_deref() {
         Some(BOOTSTRAP_TOKEN) => Some(format!("template.type={BOOTSTRAP_TOKEN:?} is not allowed")),
         Some(SERVICE_ACCOUNT_TOKEN) if names_account => Some(format!(
@@ -99,7 +113,10 @@ fn check(template: &Template) -> Result<(), Failure> {
         }),
         _ => None,
     };
-    let outside = template.template_from.iter().find(|from| field_of(from).is_none());
+    let outside = template
+        .template_from
+        .iter()
+        .find(|from| !matches!(field_of(from), Ok(field) if !matches!(field, Field::Path(_))));
     let problem = problem.or_else(|| {
         let target = outside?.target.as_deref().unwrap_or_default();
         Some(format!(
@@ -122,13 +139,15 @@ pub(super) fn refuse_tokens(secret: &SecretObject) -> Result<(), Failure> {
     }
 }
 
-/// `None` for a path that only targets other than Secrets have.
-fn field_of(from: &TemplateFrom) -> Option<Field> {
-    match from.target.as_deref().unwrap_or_default().to_lowercase().as_str() {
-        "" | "data" => Some(Field::Data),
-        "labels" => Some(Field::Labels),
-        "annotations" => Some(Field::Annotations),
-        _ => None,
+/// Only targets other than Secrets have paths. The words are taken in any case, a path as it stands.
+fn field_of(from: &TemplateFrom) -> Result<Field, String> {
+    let target = from.target.as_deref().unwrap_or_default();
+    match target.to_lowercase().as_str() {
+        "" | "data" => Ok(Field::Data),
+        "labels" => Ok(Field::Labels),
+        "annotations" => Ok(Field::Annotations),
+        "spec" => Path::parse("spec").map(Field::Path),
+        _ => Path::parse(target).map(Field::Path),
     }
 }
 
@@ -136,13 +155,17 @@ async fn gather_from(
     index: usize,
     from: &TemplateFrom,
     objects: &dyn ObjectReader,
+    scope: Scope,
     parts: &mut Vec<Part>,
 ) -> Result<(), String> {
     let place = format!("templateFrom[{index}]");
-    let field =
-        field_of(from).ok_or_else(|| format!("{place}.target: a Secret has Data, Annotations and Labels"))?;
+    let field = field_of(from).map_err(|problem| format!("{place}.target: {problem}"))?;
+    if scope == Scope::Secret && matches!(field, Field::Path(_)) {
+        return Err(format!("{place}.target: a Secret has Data, Annotations and Labels"));
+    }
     let mut add = |shape, text| {
-        parts.push(Part { field, shape, text, decoding: from.values_decoding_strategy.clone() });
+        let (field, decoding) = (field.clone(), from.values_decoding_strategy.clone());
+        parts.push(Part { field, shape, text, decoding });
     };
     if let Some(reference) = &from.config_map {
         let map = objects.config_map(&reference.name).await.map_err(|error| error.to_string())?;
@@ -245,7 +268,7 @@ pub(super) fn render(
 }
 
 /// Upstream's text says the key twice.
-fn at_key(key: &str, problem: &Problem) -> String {
+pub(super) fn at_key(key: &str, problem: &Problem) -> String {
     let inner = match problem {
         Problem::Parse(_) => "parse",
         Problem::Execute(_) => "execute",
@@ -254,7 +277,7 @@ fn at_key(key: &str, problem: &Problem) -> String {
 }
 
 /// Labels and annotations are public, so this is where a value may leave; the API server says what it does not take.
-fn text_of(key: &str, value: &Plaintext) -> Result<String, String> {
+pub(super) fn text_of(key: &str, value: &Plaintext) -> Result<String, String> {
     value
         .expose_str()
         .map(str::to_owned)
@@ -276,7 +299,7 @@ fn apply(renderer: &Renderer, part: &Part, out: &mut Content) -> Result<(), Stri
     };
     for (key, value) in entries {
         match part.field {
-            Field::Data => {
+            Field::Data | Field::Path(_) => {
                 let value = values::decoded(value, part.decoding.as_ref())?;
                 out.data.insert(key, value);
             }
@@ -295,7 +318,7 @@ fn apply(renderer: &Renderer, part: &Part, out: &mut Content) -> Result<(), Stri
 
 /// Reads a YAML map of scalars as Go reads it into a `map[string]string`: of several documents the first counts, of a
 /// key that stands twice the last.
-fn keys_and_values(text: &Plaintext) -> Result<BTreeMap<String, Plaintext>, String> {
+pub(super) fn keys_and_values(text: &Plaintext) -> Result<BTreeMap<String, Plaintext>, String> {
     const GO: &str = "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal";
     let documents =
         manifest::parse(text.expose()).map_err(|error| format!("error converting YAML to JSON: {error}"))?;

@@ -193,6 +193,10 @@ fn options(flags: &Parsed) -> Result<ExternalRunOptions, String> {
             generator_states: flags.is_on("enable-generator-state"),
         },
         generator_grace: flags.duration("generator-gc-grace-period").unwrap_or(Duration::from_secs(120)),
+        generic_targets: flags.is_set("unsafe-allow-generic-targets"),
+        restarts: flags
+            .is_set("restart-workloads")
+            .then(|| super::own_namespace(std::env::var("POD_NAMESPACE").ok())),
         workers: concurrent.max(LEAST_WORKERS),
         live: listen(CONTROLLER, flags, "live-addr")?,
         metrics: listen(CONTROLLER, flags, "metrics-addr")?,

@@ -103,6 +103,12 @@ pub(crate) struct Flags {
     /// Refuse stores at addresses of this pod; link-local addresses, where clouds hand out credentials, always are
     #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     no_local_stores: bool,
+    /// Let ExternalSecrets write other objects than Secrets (spec.target.manifest); needs rights of its own
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    unsafe_allow_generic_targets: bool,
+    /// Restart workloads with the annotation sealops.io/restart-on when their Secrets change; needs rights of its own
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    restart_workloads: bool,
     /// Requests to the API server at once, for each kind
     #[arg(long, default_value_t = 16)]
     workers: usize,
@@ -180,6 +186,8 @@ impl Flags {
             watch_keys: true,
             external_workers: self.external_secrets.then_some(self.workers.max(1)),
             egress: super::egress(self.no_local_stores),
+            generic_targets: self.unsafe_allow_generic_targets,
+            restart_workloads: self.restart_workloads,
             http: HttpOptions {
                 listen: vec![self.listen_addr],
                 listen_metrics: vec![self.listen_metrics_addr],

@@ -148,6 +148,8 @@ fn options(flags: &Parsed, renew_period: Duration) -> Result<RunOptions, String>
         watch_keys: flags.is_set("watch-for-secrets"),
         external_workers: None,
         egress: super::egress(false),
+        generic_targets: false,
+        restart_workloads: false,
         http: HttpOptions {
             listen: super::addresses(flags.text(FLAGS, "listen-addr"))?,
             listen_metrics: super::addresses(flags.text(FLAGS, "listen-metrics-addr"))?,

@@ -16,7 +16,7 @@ const FINALIZER: &str = "externalsecrets.external-secrets.io/ces-all";
 pub fn api(client: &Client, kind: &str, namespace: Option<&str>) -> Api<DynamicObject> {
     let (group, version) = match kind {
         "PushSecret" | "ClusterPushSecret" => ("external-secrets.io", "v1alpha1"),
-        "ClusterGenerator" => ("generators.external-secrets.io", "v1alpha1"),
+        "ClusterGenerator" | "GeneratorState" => ("generators.external-secrets.io", "v1alpha1"),
         _ => ("external-secrets.io", "v1"),
     };
     let resource = ApiResource::from_gvk_with_plural(

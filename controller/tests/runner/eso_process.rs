@@ -27,14 +27,22 @@ fn ended(arguments: &[&str]) -> Result<PeerOutput> {
     run_peer(command, b"", Duration::from_secs(20))
 }
 
-struct Running {
+pub struct Running {
     process: Process,
     probes: u16,
     metrics: u16,
     _folder: TempDir,
 }
 
-fn start(arguments: &[&str], probe_flag: &str, kubeconfig: Option<&Path>) -> Result<Running> {
+impl Running {
+    /// Ends it at once.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+}
+
+/// Starts it; the flag is the one of the probes.
+pub fn start(arguments: &[&str], probe_flag: &str, kubeconfig: Option<&Path>) -> Result<Running> {
     let folder = tempfile::tempdir()?;
     let (probes, metrics) = (free_port()?, free_port()?);
     let mut command = Command::new(program(folder.path())?);

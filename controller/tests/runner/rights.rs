@@ -158,6 +158,40 @@ async fn exercise_pushes(plane: &ControlPlane, selected: &[&str]) -> Result<()> 
     Ok(())
 }
 
+/// A lease that is recorded and goes with its owner, and a state whose time is over.
+async fn exercise_states(plane: &ControlPlane) -> Result<()> {
+    let vault = tokio::task::spawn_blocking(sealops_testenv::OpenBao::start).await??;
+    let client = plane.client()?;
+    let token = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "root", "namespace": "shop" },
+        "stringData": { "token": sealops_testenv::OpenBao::ROOT_TOKEN } });
+    let generator = json!({ "apiVersion": "generators.external-secrets.io/v1alpha1", "kind": "VaultDynamicSecret",
+        "metadata": { "name": "tokens", "namespace": "shop" },
+        "spec": { "path": "auth/token/create", "method": "PUT", "parameters": { "ttl": "1h" }, "resultType": "Auth",
+            "provider": { "server": vault.url(), "auth": { "tokenSecretRef": { "name": "root", "key": "token" } } } } });
+    let external = json!({ "apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret",
+        "metadata": { "name": "tokens", "namespace": "shop" },
+        "spec": { "dataFrom": [{ "sourceRef": { "generatorRef": { "kind": "VaultDynamicSecret", "name": "tokens" } } }] } });
+    let over = json!({ "apiVersion": "generators.external-secrets.io/v1alpha1", "kind": "GeneratorState",
+        "metadata": { "name": "over", "namespace": "shop" },
+        "spec": { "garbageCollectionDeadline": "2026-01-01T00:00:00Z", "resource": generator, "state": {} } });
+    let all = [&token, &generator, &external, &over].map(ToString::to_string).join("\n---\n");
+    plane.apply_manifests(&all).await?;
+    secret(&client, "shop", "tokens").await?;
+    let states = super::cluster_kinds::api(&client, "GeneratorState", Some("shop"));
+    eventually("the state whose time is over is gone", PATIENCE, async || {
+        states.get_opt("over").await.ok()?.is_none().then_some(())
+    })
+    .await?;
+    assert_eq!(states.list(&ListParams::default()).await?.items.len(), 1);
+    let externals = super::cluster_kinds::api(&client, "ExternalSecret", Some("shop"));
+    externals.delete("tokens", &kube::api::DeleteParams::default()).await?;
+    eventually("the state is gone with its owner", PATIENCE * 2, async || {
+        states.list(&ListParams::default()).await.ok().filter(|list| list.items.is_empty())
+    })
+    .await
+    .map(drop)
+}
+
 fn deploy(path: &str) -> Result<String> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy")).join(path);
     std::fs::read_to_string(&path).with_context(|| path.display().to_string())
@@ -295,8 +329,9 @@ fn runs_with_exactly_the_rights_of_the_manifests() {
         exercise(&plane, &controller, FROM_CLUSTER_STORE).await?;
         exercise_pushes(&plane, &["SecretStore", "ClusterSecretStore"]).await?;
         super::cluster_kinds::exercise(&plane).await?;
+        exercise_states(&plane).await?;
         assert!(controller.process.terminate(PATIENCE)?.success());
-        println!("all namespaces: {}", assert_exact(&plane, mark, 71).await?);
+        println!("all namespaces: {}", assert_exact(&plane, mark, 77).await?);
         Ok(())
     });
 }
@@ -317,8 +352,9 @@ fn named_namespaces_need_no_right_in_the_cluster() {
         let mut controller = Controller::start_as(&kubeconfig, &["--namespaces=shop"]).await?;
         exercise(&plane, &controller, "").await?;
         exercise_pushes(&plane, &["SecretStore"]).await?;
+        exercise_states(&plane).await?;
         assert!(controller.process.terminate(PATIENCE)?.success());
-        println!("named namespaces: {}", assert_exact(&plane, mark, 51).await?);
+        println!("named namespaces: {}", assert_exact(&plane, mark, 57).await?);
 
         // A namespace without its Roles keeps no other waiting (B6 F14), and is handled as soon as it has them.
         let mut controller = Controller::start_as(&kubeconfig, &["--namespaces=bank,shop"]).await?;

@@ -327,7 +327,8 @@ impl Run {
             cluster: &self.world,
             stores: &DirectStores::default(),
             generators: &ObjectGenerators::new("default", StoreEnvironment::default()),
-            options: Options { templates, allow_token_secrets: false },
+            ledger: None,
+            options: Options { templates, ..Options::default() },
         };
         let moment = Moment { now: self.now, ..Moment::default() };
         let result = pollster::block_on(external::reconcile(&object, &surroundings, &moment));

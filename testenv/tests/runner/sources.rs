@@ -28,6 +28,11 @@ const EXPOSE: &[&str] = &[
     "controller/src/external/hash.rs",  // the data hash
     "controller/src/external/push/",    // whole Secrets as JSON; names that a template yields
     "controller/src/object.rs",         // base64 of a Secret, its JSON parsed
+    "controller/src/object/manifest.rs", // other objects as JSON
+    "controller/src/external/manifest/", // texts that templates put into other objects
+    "controller/src/cluster/api/manifests.rs", // answers of the API server, parsed
+    "controller/src/restarts.rs",       // MACs over what the Secrets of a workload hold
+    "controller/src/cluster/ledger.rs", // answers of the API server, parsed
     "controller/src/sealed/",           // MACs of proofs, keys read from Secrets
     "crypto/src/age/",                  // parts of data keys, identities, passphrases
     "crypto/src/pgp.rs",                // parts of data keys, secret keys, their passphrase

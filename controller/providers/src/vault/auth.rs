@@ -110,6 +110,7 @@ struct Token {
     /// End of its life and the moment from which it is renewed; `None` for a token without an end.
     life: Option<(Instant, Instant)>,
     revocable: bool,
+    accessor: Option<String>,
 }
 
 impl Session {
@@ -277,6 +278,14 @@ impl Session {
         }
     }
 
+    /// Returns the accessor of the session's own token, and the seconds until it ends.
+    pub(crate) async fn accessor(&self) -> Option<(String, Option<i64>)> {
+        let state = self.state.lock().await;
+        let token = state.token.as_ref()?;
+        let left = token.life.map(|(end, _)| end.saturating_duration_since(Instant::now()).as_secs());
+        Some((token.accessor.clone()?, left.and_then(|seconds| i64::try_from(seconds).ok())))
+    }
+
     /// Leaves the token to its own end: what hangs on it has to live on.
     pub(crate) async fn keep_token(&self) {
         if let Some(token) = &mut self.state.lock().await.token {
@@ -342,6 +351,7 @@ impl Token {
         });
         // Batch tokens cannot be revoked.
         let revocable = auth.str_at("token_type") != Some("batch");
-        Some(Self { header, life, revocable })
+        let accessor = auth.str_at("accessor").filter(|text| !text.is_empty()).map(str::to_owned);
+        Some(Self { header, life, revocable, accessor })
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::client::{Call, Verb};
 use super::connect::session;
 use super::kv::fail;
+use super::leases::{Intent, Lease, announce, left};
 use super::{Json, Session};
 use crate::{ConnectContext, ProviderError, ProviderErrorKind};
 
@@ -41,10 +42,19 @@ pub enum DynamicResult {
     Raw,
 }
 
-/// Asks Vault for a secret. It is made anew at each call, so this is an effect and not a read.
+/// What was made.
+#[derive(Debug, Default)]
+pub struct Dynamic {
+    /// The result.
+    pub values: BTreeMap<String, Plaintext>,
+    /// What there is to take back.
+    pub lease: Option<Lease>,
+}
+
+/// Asks Vault for a secret. It is made anew at each call, so this is an effect and not a read; `intent` hears of it
+/// first.
 ///
-/// The login that it needs lives as long as the call; its token is not revoked, because leases that hang on it would go
-/// with it. It ends with its own life.
+/// The token of its login is not revoked as long as there is a lease, which would go with it.
 ///
 /// # Errors
 /// Returns what is wrong with the settings, the login or the answer.
@@ -53,14 +63,21 @@ pub async fn generate(
     retries: Option<&RetrySettings>,
     request: &DynamicRequest,
     context: &ConnectContext<'_>,
-) -> Result<BTreeMap<String, Plaintext>, ProviderError> {
+    intent: &dyn Intent,
+) -> Result<Dynamic, ProviderError> {
     let generated = async {
         let session = session(settings, retries, context).await?;
-        let result = ask(&session, request).await;
-        if result.is_ok() {
+        let announced = announce(&session, intent).await?;
+        let is_own = announced.is_some();
+        let asked = ask(&session, request).await;
+        let made = asked.map(|(values, made)| Dynamic { values, lease: left(made, announced) });
+        if matches!(&made, Ok(Dynamic { lease: Some(_), .. })) {
             session.keep_token().await;
+        } else if session.close().await.is_ok() && is_own {
+            // The token took along whatever an answer that was lost might have made.
+            intent.withdraw().await;
         }
-        result
+        made
     };
     generated.await.map_err(|kind| fail("generate from", &request.path, kind))
 }
@@ -68,7 +85,7 @@ pub async fn generate(
 async fn ask(
     session: &Session,
     request: &DynamicRequest,
-) -> Result<BTreeMap<String, Plaintext>, ProviderErrorKind> {
+) -> Result<(BTreeMap<String, Plaintext>, Lease), ProviderErrorKind> {
     let mut call = match request.method.as_str() {
         "" | "GET" => Call::get(&request.path),
         "LIST" => Call::new(Verb::List, &request.path),
@@ -94,20 +111,22 @@ async fn ask(
     let Some(answer) = answer else {
         let text = "unable to get dynamic secret: empty response from Vault";
         return if request.allow_empty {
-            Ok(BTreeMap::new())
+            Ok((BTreeMap::new(), Lease::default()))
         } else {
             Err(ProviderErrorKind::Failed(text.to_owned()))
         };
     };
+    let lease = Lease::read(&answer);
     let part = match request.result {
         DynamicResult::Data => answer.take("data"),
         DynamicResult::Auth => answer.take("auth"),
         DynamicResult::Raw => Some(answer),
     };
-    match part {
+    let values = match part {
         Some(Json::Map(entries)) => {
-            Ok(entries.into_iter().map(|(name, value)| (name, value.into_bytes())).collect())
+            entries.into_iter().map(|(name, value)| (name, value.into_bytes())).collect()
         }
-        _ => Ok(BTreeMap::new()),
-    }
+        _ => BTreeMap::new(),
+    };
+    Ok((values, lease))
 }

@@ -22,6 +22,7 @@ mod dynamic;
 mod environment;
 mod find;
 mod kv;
+mod leases;
 mod paths;
 mod publish;
 mod push;
@@ -31,9 +32,10 @@ pub(crate) use crate::json::Json;
 pub use auth::{Login, Session};
 pub use client::{Client, Settings};
 pub(crate) use connect::connect;
-pub use dynamic::{DynamicRequest, DynamicResult, generate};
+pub use dynamic::{Dynamic, DynamicRequest, DynamicResult, generate};
 #[cfg(feature = "local-keys")]
 pub use environment::EnvironmentServers;
+pub use leases::{Intent, Lease, revoke};
 pub use publish::{Published, publish};
 pub use transit::{ALLOWLIST, Allowlist, Servers, Transit};
 

@@ -9,8 +9,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::external::{CREATED_BY, MANAGED, StoreKey, object_version, owner_hash, target_name};
-use crate::object::ObjectKey;
+use crate::external::{
+    CREATED_BY, MANAGED, StoreKey, object_version, owner_hash, target_name, wanted_manifest,
+};
+use crate::object::{ManifestKind, ObjectKey};
 
 /// Something that an ExternalSecret or a store reads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -28,13 +30,26 @@ pub(super) struct StoreVersion {
     pub(super) is_down: bool,
 }
 
+/// What an object writes: a Secret, where there is no kind.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Target {
+    pub(super) kind: Option<ManifestKind>,
+    pub(super) key: ObjectKey,
+}
+
+impl Target {
+    fn secret(key: &ObjectKey) -> Self {
+        Self { kind: None, key: key.clone() }
+    }
+}
+
 /// The index.
 #[derive(Default)]
 pub(super) struct Links {
     /// Generation, labels and annotations decide whether an update is news.
     objects: HashMap<ObjectKey, Known>,
-    /// Which objects write a Secret.
-    by_target: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
+    /// Which objects write a target.
+    by_target: HashMap<Target, BTreeSet<ObjectKey>>,
     /// Which objects read something.
     readers: HashMap<Source, BTreeSet<ObjectKey>>,
     /// Which stores read something: credentials. A namespace that is empty is each user's own.
@@ -54,7 +69,7 @@ pub(super) struct Links {
 
 struct Known {
     version: String,
-    target: ObjectKey,
+    target: Target,
     sources: Vec<Source>,
     /// When this version of the object has something to do again; `None` where it has now, or where nobody knows.
     rests: Option<Rest>,
@@ -79,7 +94,10 @@ impl Links {
             return false;
         }
         self.forget_object(key);
-        let target = ObjectKey::new(key.namespace.as_str(), target_name(object));
+        let target = Target {
+            kind: wanted_manifest(object),
+            key: ObjectKey::new(key.namespace.as_str(), target_name(object)),
+        };
         self.by_target.entry(target.clone()).or_default().insert(key.clone());
         self.by_hash.insert(owner_hash(&key.namespace, &key.name), key.clone());
         let sources = sources_of(&key.namespace, object);
@@ -145,7 +163,9 @@ impl Links {
     pub(super) fn rests(&self, key: &ObjectKey) -> Option<Rest> {
         let known = self.objects.get(key)?;
         let rest = known.rests?;
-        let is_right = self.is_right(&known.target) && self.others(key, &known.target).next().is_none();
+        // A target of another kind is not followed by version.
+        let target = Some(&known.target).filter(|target| target.kind.is_none())?;
+        let is_right = self.is_right(&target.key) && self.others(key, &target.key).next().is_none();
         is_right.then_some(rest)
     }
 
@@ -199,7 +219,8 @@ impl Links {
             Source::Secret(key) => Some(key),
             _ => None,
         });
-        known.chain(self.by_target.keys()).filter(|key| !listed.contains(*key)).cloned().collect()
+        let targets = self.by_target.keys().filter(|target| target.kind.is_none()).map(|target| &target.key);
+        known.chain(targets).filter(|key| !listed.contains(*key)).cloned().collect()
     }
 
     /// Takes in a store; returns its users if it has changed or works again.
@@ -262,7 +283,24 @@ impl Links {
     }
 
     fn writers(&self, secret: &ObjectKey) -> Vec<ObjectKey> {
-        self.by_target.get(secret).into_iter().flatten().cloned().collect()
+        self.by_target.get(&Target::secret(secret)).into_iter().flatten().cloned().collect()
+    }
+
+    /// Returns who writes an object that is no Secret.
+    pub(super) fn writers_of(&self, kind: &ManifestKind, key: &ObjectKey) -> Vec<ObjectKey> {
+        let target = Target { kind: Some(kind.clone()), key: key.clone() };
+        self.by_target.get(&target).into_iter().flatten().cloned().collect()
+    }
+
+    /// Returns who writes objects of a kind, and which.
+    pub(super) fn targets_of(&self, kind: &ManifestKind) -> Vec<(ObjectKey, Vec<ObjectKey>)> {
+        let own = self.by_target.iter().filter(|(target, _)| target.kind.as_ref() == Some(kind));
+        own.map(|(target, writers)| (target.key.clone(), writers.iter().cloned().collect())).collect()
+    }
+
+    /// Returns the kinds of all targets that are no Secrets.
+    pub(super) fn target_kinds(&self) -> HashSet<ManifestKind> {
+        self.by_target.keys().filter_map(|target| target.kind.clone()).collect()
     }
 
     /// Objects that read a source, themselves or through a store.
@@ -425,6 +463,22 @@ mod tests {
             links.put_secret(&secret, &version("1"));
             assert_eq!(links.put_secret(&secret, &version("2")).1, readers, "{namespace}");
         }
+    }
+
+    #[test]
+    fn a_target_that_is_no_secret_is_told_from_the_secret_of_its_name() {
+        let mut links = Links::default();
+        let manifest = json!({ "apiVersion": "v1", "kind": "ConfigMap" });
+        let (key, object) = external("app", json!({ "target": { "manifest": manifest } }));
+        links.put_object(&key, &object);
+        let kind = ManifestKind::new("v1", "ConfigMap");
+        assert_eq!(links.writers_of(&kind, &key), std::slice::from_ref(&key));
+        assert_eq!(links.target_kinds(), HashSet::from([kind.clone()]));
+        let mut secret = version("1");
+        secret.labels_mut().insert(MANAGED.into(), "true".into());
+        assert!(links.put_secret(&key, &secret).0.is_empty());
+        links.forget_object(&key);
+        assert!(links.target_kinds().is_empty() && links.targets_of(&kind).is_empty());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use sealops_crds::{
 
 use super::ExternalDriver;
 use super::links::StoreVersion;
+use super::targets::{SeenTarget, Watches};
 use crate::cluster::lock;
 use crate::cluster::metrics::ExternalKind;
 use crate::cluster::queue::{Lane, random_fraction};
@@ -31,6 +32,7 @@ enum News {
     ConfigMap(Seen<Metadata>),
     Store(Seen<SecretStore>),
     ClusterStore(Seen<ClusterSecretStore>),
+    Target(SeenTarget),
 }
 
 impl ExternalDriver {
@@ -48,9 +50,15 @@ impl ExternalDriver {
             news.push(cluster.map(News::ClusterStore).boxed());
         }
         let (mut listed, mut cluster_listed) = (false, false);
+        let mut watches = Watches::default();
         while let Some(seen) = news.next().await {
             match seen {
-                News::Object(seen) => self.saw_object(seen),
+                News::Object(seen) => {
+                    self.saw_object(seen);
+                    let targets = self.follow_targets(&mut watches);
+                    targets.into_iter().for_each(|target| news.push(target.map(News::Target).boxed()));
+                }
+                News::Target(seen) => self.saw_target(seen),
                 News::Secret(seen) => self.saw_secret(seen),
                 News::ConfigMap(Seen::Applied(key, map)) => {
                     let readers = lock(&self.links).put_config_map(&key, &map);
@@ -94,6 +102,7 @@ impl ExternalDriver {
         lock(&self.links).forget_object(key);
         lock(&self.first_looks).take(key);
         lock(&self.moved).remove(key);
+        lock(&self.left).remove(key);
         self.said.forget(key);
         self.shared.queue.forget(key);
     }

@@ -11,7 +11,7 @@ use sealops_formats::Plaintext;
 use super::{ABSENT, PushDriver};
 use crate::cluster::lock;
 use crate::external::push::{self, SelectedStore};
-use crate::external::{GeneratorProblem, StoreKey, StoreRules, find_store};
+use crate::external::{GeneratorProblem, StoreKey, StoreRules, Usage, find_store};
 use crate::object::{ClusterReader, ObjectKey, SecretObject};
 
 /// The sources of a PushSecret.
@@ -56,7 +56,10 @@ impl PushDriver {
             };
             vec![self.took(key, found)]
         } else if let Some(reference) = &selector.generator_ref {
-            match self.generators.generate(reference, &key.namespace, &self.shared.reader, now).await {
+            // What is pushed is somebody else's from then on: nothing takes it back.
+            let (namespace, cluster) = (key.namespace.as_str(), &self.shared.reader);
+            let usage = Usage { reference, namespace, cluster, now, ledger: None, part: "selector" };
+            match self.generators.generate(usage).await {
                 Ok(generated) => vec![generated.values],
                 Err(GeneratorProblem::ForeignClass(_)) => return Ok(Sources::Foreign),
                 Err(problem) => return Err(Problem::source(problem)),

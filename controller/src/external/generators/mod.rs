@@ -7,16 +7,11 @@ use std::collections::BTreeMap;
 
 use sealops_crds::external_secret::GeneratorRef;
 use sealops_crds::generators::{ClusterGenerator, FakeSpec, GROUP, OPAQUE};
-#[cfg(feature = "cluster")]
-use sealops_crds::generators::{VaultDynamicSecretSpec, VaultResultType};
 use sealops_crds::secret_store::{Provider, SecretStoreSpec, WebhookProvider};
 use sealops_formats::Plaintext;
 use sealops_providers::{BoxFuture, ProviderError, ProviderErrorKind, RemoteKey, RemoteValue};
 #[cfg(feature = "cluster")]
-use sealops_providers::{
-    ConnectContext, StoreIdentity, aws,
-    vault::{DynamicRequest, DynamicResult},
-};
+use sealops_providers::{ConnectContext, aws};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -25,6 +20,7 @@ use serde_json::value::RawValue;
 use super::credentials::Credentials;
 use super::credentials::StoreEnvironment;
 use super::direct::connect_once;
+use super::ledger::Usage;
 use super::store::{StoreKey, StoreObject};
 use crate::object::{ClusterReader, ReadError};
 
@@ -32,6 +28,10 @@ mod mfa;
 mod password;
 mod ssh_key;
 mod uuid;
+#[cfg(feature = "cluster")]
+mod vault;
+#[cfg(feature = "cluster")]
+pub use vault::{clean_up, expires};
 
 /// What a generator made.
 #[derive(Debug, Default)]
@@ -65,14 +65,8 @@ pub enum GeneratorProblem {
 
 /// Runs generators.
 pub trait Generators: Send + Sync {
-    /// Makes the values of a generator for an object in `namespace`, at `now` in seconds since 1970.
-    fn generate<'a>(
-        &'a self,
-        reference: &'a GeneratorRef,
-        namespace: &'a str,
-        cluster: &'a dyn ClusterReader,
-        now: i64,
-    ) -> BoxFuture<'a, Result<Generated, GeneratorProblem>>;
+    /// Makes the values of a generator.
+    fn generate<'a>(&'a self, usage: Usage<'a>) -> BoxFuture<'a, Result<Generated, GeneratorProblem>>;
 }
 
 /// Reads generators from where the other objects are.
@@ -89,16 +83,10 @@ impl ObjectGenerators {
 }
 
 impl Generators for ObjectGenerators {
-    fn generate<'a>(
-        &'a self,
-        reference: &'a GeneratorRef,
-        namespace: &'a str,
-        cluster: &'a dyn ClusterReader,
-        now: i64,
-    ) -> BoxFuture<'a, Result<Generated, GeneratorProblem>> {
+    fn generate<'a>(&'a self, usage: Usage<'a>) -> BoxFuture<'a, Result<Generated, GeneratorProblem>> {
         Box::pin(async move {
-            let found = find(reference, namespace, cluster).await?;
-            let run = Run { environment: &self.environment, class: &self.class, namespace, cluster, now };
+            let found = find(usage.reference, usage.namespace, usage.cluster).await?;
+            let run = Run { environment: &self.environment, class: &self.class, usage };
             run.generate(&found).await
         })
     }
@@ -161,9 +149,7 @@ pub(crate) fn plural_of(kind: &str) -> Option<&'static str> {
 struct Run<'a> {
     environment: &'a StoreEnvironment,
     class: &'a str,
-    namespace: &'a str,
-    cluster: &'a dyn ClusterReader,
-    now: i64,
+    usage: Usage<'a>,
 }
 
 impl Run<'_> {
@@ -180,7 +166,7 @@ impl Run<'_> {
             }
             "MFA" => self.mfa(found).await,
             "SSHKey" => ssh_key::generate(&settings(found)?).map(Generated::from).map_err(failed),
-            "VaultDynamicSecret" => self.vault(found).await.map(Generated::from),
+            "VaultDynamicSecret" => self.vault(found).await,
             "Webhook" => self.webhook(found).await.map(Generated::from),
             "ECRAuthorizationToken" | "STSSessionToken" => self.aws(found).await.map(Generated::from),
             kind => Err(GeneratorProblem::Get(format!(
@@ -204,7 +190,7 @@ impl Run<'_> {
         let spec: sealops_crds::generators::MfaSpec = settings(found)?;
         let name = spec.secret.name.clone().unwrap_or_default();
         let key = spec.secret.key.clone().unwrap_or_default();
-        let objects = self.cluster.in_namespace(self.namespace);
+        let objects = self.usage.cluster.in_namespace(self.usage.namespace);
         let secret = objects.secret(&name).await.map_err(|error| failed(error.to_string()))?;
         let secret = secret.ok_or_else(|| {
             failed(format!("failed to find secret for token key: secrets \"{name}\" not found"))
@@ -212,58 +198,14 @@ impl Run<'_> {
         let seed = secret.data.get(&key);
         let seed =
             seed.ok_or_else(|| failed(format!("secret key {key} does not exist in secret data map")))?;
-        mfa::generate(&spec, seed, self.now).map(Generated::from).map_err(failed)
-    }
-
-    /// Asks an engine of Vault, as a store of the namespace would. What it leases is recorded nowhere, as upstream; it
-    /// ends by itself.
-    #[cfg(feature = "cluster")]
-    async fn vault(&self, found: &Found) -> Result<BTreeMap<String, Plaintext>, GeneratorProblem> {
-        let spec: VaultDynamicSecretSpec = settings(found)?;
-        let result = match spec.result_type {
-            None | Some(VaultResultType::Data) => DynamicResult::Data,
-            Some(VaultResultType::Auth) => DynamicResult::Auth,
-            Some(VaultResultType::Raw) => DynamicResult::Raw,
-            Some(VaultResultType::Other(word)) => {
-                return Err(GeneratorProblem::Use(format!("spec.resultType: {word:?} is not known")));
-            }
-        };
-        let request = DynamicRequest {
-            path: spec.path,
-            method: spec.method.unwrap_or_default(),
-            parameters: spec.parameters,
-            query: spec.get_parameters.unwrap_or_default(),
-            result,
-            allow_empty: spec.allow_empty_response.unwrap_or(false),
-        };
-        let store = self.identity();
-        let credentials = Credentials::new(&store, self.cluster, self.environment);
-        let context =
-            ConnectContext { store: &store, credentials: &credentials, network: self.environment.network };
-        let made = sealops_providers::vault::generate(
-            &spec.provider,
-            spec.retry_settings.as_ref(),
-            &request,
-            &context,
-        );
-        made.await.map_err(|error| GeneratorProblem::Use(words(&error)))
-    }
-
-    /// The store that a generator of the namespace would be.
-    #[cfg(feature = "cluster")]
-    fn identity(&self) -> StoreIdentity {
-        StoreIdentity {
-            namespace: Some(self.namespace.to_owned()),
-            name: "generator".to_owned(),
-            user_namespace: self.namespace.to_owned(),
-        }
+        mfa::generate(&spec, seed, self.usage.now).map(Generated::from).map_err(failed)
     }
 
     /// Asks AWS, with credentials of the namespace.
     #[cfg(feature = "cluster")]
     async fn aws(&self, found: &Found) -> Result<BTreeMap<String, Plaintext>, GeneratorProblem> {
-        let store = self.identity();
-        let credentials = Credentials::new(&store, self.cluster, self.environment);
+        let store = vault::identity(self.usage.namespace);
+        let credentials = Credentials::new(&store, self.usage.cluster, self.environment);
         let context =
             ConnectContext { store: &store, credentials: &credentials, network: self.environment.network };
         let made = if found.kind == "STSSessionToken" {
@@ -284,18 +226,19 @@ impl Run<'_> {
 
     /// Without a network there is no engine to ask.
     #[cfg(not(feature = "cluster"))]
-    async fn vault(&self, _: &Found) -> Result<BTreeMap<String, Plaintext>, GeneratorProblem> {
+    async fn vault(&self, _: &Found) -> Result<Generated, GeneratorProblem> {
         Err(GeneratorProblem::Use("this program reaches no Vault".to_owned()))
     }
 
     /// A webhook store of the namespace, which is asked for nothing in particular.
     async fn webhook(&self, found: &Found) -> Result<BTreeMap<String, Plaintext>, GeneratorProblem> {
         let spec: WebhookProvider = settings(found)?;
-        let key = StoreKey { namespace: Some(self.namespace.to_owned()), name: "generator".to_owned() };
+        let key = StoreKey { namespace: Some(self.usage.namespace.to_owned()), name: "generator".to_owned() };
         let provider = Some(Provider::Webhook(spec));
         let spec = SecretStoreSpec { provider, ..SecretStoreSpec::default() };
         let store = StoreObject { key, uid: String::new(), generation: 0, spec, ready: None };
-        let (connection, _) = connect_once(&store, self.namespace, self.cluster, self.environment).await;
+        let (connection, _) =
+            connect_once(&store, self.usage.namespace, self.usage.cluster, self.environment).await;
         let used = |error: ProviderError| GeneratorProblem::Use(words(&error));
         let connection = connection.map_err(used)?;
         let Some(reader) = connection.reader else {

@@ -128,7 +128,9 @@ pub async fn templated(
         },
         ..ExternalSecret::default()
     };
-    let gathered = template::gather(&external, objects).await.map_err(|failure| failure.cause)?;
+    let gathered = template::gather(&external, objects, template::Scope::Secret)
+        .await
+        .map_err(|failure| failure.cause)?;
     match gathered {
         None => Ok(values),
         Some(gathered) => template::render(&external, gathered, values, options, false)

@@ -28,6 +28,12 @@
 {{- with $values.concurrent }}
 - --concurrent={{ . }}
 {{- end }}
+{{- if $values.genericTargets.enabled }}
+- --unsafe-allow-generic-targets=true
+{{- end }}
+{{- if $values.restartWorkloads }}
+- --restart-workloads=true
+{{- end }}
 {{- range $key, $value := $values.extraArgs }}
 - --{{ $key }}{{ if $value }}={{ $value }}{{ end }}
 {{- end }}

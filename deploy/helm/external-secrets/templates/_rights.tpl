@@ -20,6 +20,28 @@
 - apiGroups: [generators.external-secrets.io]
   resources: ["*"]
   verbs: [get]
+# What generators leave behind.
+- apiGroups: [generators.external-secrets.io]
+  resources: [generatorstates]
+  verbs: [list, watch, create, patch, delete]
+{{- if .Values.genericTargets.enabled }}
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [create, update, delete]
+{{- range .Values.genericTargets.resources }}
+- apiGroups: [{{ .apiGroup | quote }}]
+  resources: {{ toJson .resources }}
+  verbs: {{ toJson .verbs }}
+{{- end }}
+{{- end }}
+{{- if .Values.restartWorkloads }}
+- apiGroups: [apps]
+  resources: [deployments, statefulsets, daemonsets]
+  verbs: [get, list, watch, patch]
+- apiGroups: [argoproj.io]
+  resources: [rollouts]
+  verbs: [get, list, watch, patch]
+{{- end }}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, update, delete]
