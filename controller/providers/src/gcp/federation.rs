@@ -10,7 +10,7 @@ use ::http::{HeaderName, HeaderValue, Method};
 use sealops_formats::Plaintext;
 
 use super::credentials::address;
-use super::login::{REQUEST_TIMEOUT, check, form, granted};
+use super::token_server::{REQUEST_TIMEOUT, check, form, granted};
 use crate::ProviderErrorKind;
 use crate::http::{HttpClient, Request, sensitive};
 use crate::json::Json;

@@ -24,6 +24,7 @@ mod jwt;
 mod kms;
 mod login;
 mod storage;
+mod token_server;
 
 pub use api::Settings;
 pub use credentials::Credentials;

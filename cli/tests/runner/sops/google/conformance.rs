@@ -268,7 +268,13 @@ fn verdict(outcome: &Outcome) -> (Verdict, String) {
     let words: [(&str, &[&str]); 6] = [
         (
             "LOGIN",
-            &["the login was refused", "cannot fetch token", "invalid_grant", "credentials: status code"],
+            &[
+                "the login was refused",
+                "cannot fetch token",
+                "invalid_grant",
+                "invalid_client",
+                "credentials: status code",
+            ],
         ),
         ("FAILED_PRECONDITION", &["FAILED_PRECONDITION", "FailedPrecondition", "it is not enabled"]),
         ("INVALID_ARGUMENT", &["INVALID_ARGUMENT", "InvalidArgument", "Error 400"]),
