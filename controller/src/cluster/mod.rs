@@ -27,6 +27,7 @@ pub mod reader;
 pub mod run;
 pub mod run_external;
 pub mod sealed;
+pub mod serving;
 pub mod shards;
 pub mod stores;
 pub mod throttle;

@@ -282,33 +282,16 @@ pub async fn run_external(options: ExternalRunOptions) -> Result<(), String> {
     Ok(())
 }
 
-/// Serves probes and metrics and does nothing else, until SIGTERM or SIGINT: for what upstream's Deployments start and
-/// nobody needs here.
-///
-/// # Errors
-/// Returns why the process cannot start.
-pub async fn stay_healthy(health: &[SocketAddr], metrics: &[SocketAddr]) -> Result<(), String> {
-    let (health, metrics_listener) = (bind_any(health).await?, bind_any(metrics).await?);
-    let mut signals = Signals::new()?;
-    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), ObjectLabels::Omit));
-    let (stop, rest) = watch::channel(false);
-    let ready = Arc::new(AtomicBool::new(true));
-    let serving = serve_both(health, metrics_listener, &ready, &metrics, &rest);
-    signals.wait(|| {}).await;
-    stop.send_replace(true);
-    let _ = timeout(DRAIN, futures::future::join_all(serving)).await;
-    info!("stopped");
-    Ok(())
-}
-
-async fn bind_any(addresses: &[SocketAddr]) -> Result<Option<TcpListener>, String> {
+/// Listens on the first address that can be had; nowhere where there is none.
+pub(super) async fn bind_any(addresses: &[SocketAddr]) -> Result<Option<TcpListener>, String> {
     match addresses {
         [] => Ok(None),
         addresses => bind(addresses).await.map(Some),
     }
 }
 
-fn serve_both(
+/// Serves probes and metrics where they are wanted.
+pub(super) fn serve_both(
     probes: Option<TcpListener>,
     metrics_listener: Option<TcpListener>,
     ready: &Arc<AtomicBool>,
@@ -330,7 +313,7 @@ fn probe_routes(ready: &Arc<AtomicBool>) -> Router {
         "/readyz",
         Route::new(move |_| {
             let ready = ready.load(Ordering::Relaxed);
-            async move { if ready { text(200, "ok\n") } else { text(503, "stopping\n") } }
+            async move { if ready { text(200, "ok\n") } else { text(503, "not ready\n") } }
         }),
     )
 }

@@ -7,6 +7,7 @@ use std::fmt::Debug;
 
 use futures::stream::{BoxStream, SelectAll, StreamExt};
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::core::PartialObjectMeta;
@@ -109,6 +110,17 @@ pub fn namespaces(client: &Client) -> BoxStream<'static, Seen<Metadata>> {
     let api: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
     let streams = vec![watcher(api, config(None)).boxed()];
     merge(streams, "Namespace", |object: PartialObjectMeta<Namespace>| convert(&object.metadata))
+}
+
+/// Watches the metadata of webhook configurations with a label; their keys have no namespace.
+pub fn webhook_configurations(client: &Client, labels: &str) -> BoxStream<'static, Seen<Metadata>> {
+    let api: Api<PartialObjectMeta<ValidatingWebhookConfiguration>> = Api::all(pace::paced(client));
+    let streams = vec![watcher(api, config(Some(labels))).boxed()];
+    merge(
+        streams,
+        "ValidatingWebhookConfiguration",
+        |object: PartialObjectMeta<ValidatingWebhookConfiguration>| convert(&object.metadata),
+    )
 }
 
 /// Small pages: a page is in memory three times while it is read.

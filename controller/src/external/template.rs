@@ -23,7 +23,6 @@ use crate::object::{ObjectReader, SecretObject};
 use crate::templates::{Dialect, Problem, Renderer, TemplateOptions};
 
 const SERVICE_ACCOUNT_TOKEN: &str = "kubernetes.io/service-account-token";
-const SERVICE_ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
 const BOOTSTRAP_TOKEN: &str = "bootstrap.kubernetes.io/token";
 
 /// Which part of the target a template fills.
@@ -83,30 +82,9 @@ fn check(template: &Template) -> Result<(), Failure> {
     if let Some(MergePolicy::Other(_)) = &template.merge_policy {
         return Err(Failure::invalid(&format!("{field}.mergePolicy"), "Replace and Merge are known"));
     }
-    let annotations = template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
-    let names_account = annotations.is_some_and(|map| map.contains_key(SERVICE_ACCOUNT_NAME));
-    let filled = template.template_from.iter().find(|from| field_of(from) == Some(Field::Annotations));
-    let problem = match template.type_.as_deref() {
-        Some(BOOTSTRAP_TOKEN) => Some(format!("template.type={BOOTSTRAP_TOKEN:?} is not allowed")),
-        Some(SERVICE_ACCOUNT_TOKEN) if names_account => Some(format!(
-            "template.type={SERVICE_ACCOUNT_TOKEN:?} with annotation {SERVICE_ACCOUNT_NAME:?} is not allowed"
-        )),
-        Some(SERVICE_ACCOUNT_TOKEN) => filled.map(|from| {
-            let target = from.target.as_deref().unwrap_or_default();
-            format!(
-                "template.type={SERVICE_ACCOUNT_TOKEN:?} with templateFrom target={target:?} is not allowed"
-            )
-        }),
-        _ => None,
-    };
-    let outside = template.template_from.iter().find(|from| field_of(from).is_none());
-    let problem = problem.or_else(|| {
-        let target = outside?.target.as_deref().unwrap_or_default();
-        Some(format!(
-            "templateFrom target={target:?} is not allowed when targeting a Secret, must be one of \"Data\", \"Annotations\" or \"Labels\""
-        ))
-    });
-    problem.map_or(Ok(()), |problem| Err(Failure::template(None, &problem)))
+    // Other targets than Secrets do not come this far.
+    let problems = crate::admission::template_problems(template, true);
+    if problems.is_empty() { Ok(()) } else { Err(Failure::template(None, &problems.join("\n"))) }
 }
 
 /// Refuses a Secret of a type for which the cluster makes or accepts credentials.
