@@ -1,6 +1,7 @@
 //! ExternalSecrets in a running cluster: the same seam as for SealedSecrets, with a clock.
 
 mod links;
+mod notices;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -20,7 +21,7 @@ use tracing::{debug, warn};
 use self::links::{Links, StoreVersion};
 use super::api::{SecretApi, StatusWrite};
 use super::commit::{Committed, commit};
-use super::driver::{Shared, Term, terms};
+use super::driver::{LONGEST_WAIT, Shared, Term, terms};
 use super::events::Recorder;
 use super::leader::{Leadership, WriteGuard};
 use super::lock;
@@ -35,8 +36,6 @@ use crate::object::ObjectKey;
 use crate::outcome::{Change, CommitError, CommitErrorKind, Event, Outcome, Retry};
 
 const KIND: &str = "ExternalSecret";
-/// Longest time that is slept for a refresh; a longer interval is looked at again in between.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 /// Share of an interval by which refreshes are spread, so that what started together does not stay together.
 const JITTER: f64 = 0.05;
 /// Between two users of a store that has changed, up to [`LONGEST_SPREAD`] for all of them.

@@ -24,6 +24,7 @@ mod objects;
 pub mod push;
 pub mod queue;
 pub mod reader;
+pub mod receiver;
 pub mod run;
 pub mod run_external;
 pub mod sealed;

@@ -21,6 +21,7 @@ use super::leader::{Candidate, LeaderElector, Leadership, Timing};
 use super::metrics::{Metrics, ObjectLabels};
 use super::push::PushDriver;
 use super::queue::Drain;
+use super::receiver::{ReceiverOptions, Refresh, receive};
 use super::run::{Connection, DRAIN, Signals, bind, connect, publish_leadership};
 use super::stores::{StoreDriver, StoreNews, StoreOptions};
 use super::throttle::Rate;
@@ -61,6 +62,8 @@ pub struct ExternalRunOptions {
     pub live: Vec<SocketAddr>,
     /// Addresses of the metrics, likewise.
     pub metrics: Vec<SocketAddr>,
+    /// Notices of changed values.
+    pub receiver: ReceiverOptions,
 }
 
 /// How a leader is elected.
@@ -126,6 +129,7 @@ pub(super) struct ExternalHalf {
     /// End after `stop` of [`ExternalHalf::start`], when the work in hand is done.
     pub(super) working: Vec<JoinHandle<()>>,
     shut_down: Vec<Box<dyn Fn() + Send + Sync>>,
+    external: Arc<ExternalDriver>,
 }
 
 impl ExternalHalf {
@@ -152,9 +156,17 @@ impl ExternalHalf {
         let connections = Arc::new(Connections::new(options.stores.clone(), environment.clone(), observer));
         let stores = Arc::clone(&connections) as Arc<dyn Stores>;
         let generators: Arc<dyn Generators> = Arc::new(ObjectGenerators::new(class, environment));
-        let mut half = Self { working: Vec::new(), shut_down: Vec::new() };
         let workers = options.workers;
         let (metrics, namespaces) = (|| Arc::clone(metrics), options.namespaces.clone());
+        let external = ExternalOptions {
+            namespaces: namespaces.clone(),
+            workers,
+            stores: Arc::clone(&stores),
+            generators: Arc::clone(&generators),
+            options: options.rules,
+        };
+        let external = ExternalDriver::new(api.clone(), metrics(), recorder.clone(), external);
+        let mut half = Self { working: Vec::new(), shut_down: Vec::new(), external: Arc::clone(&external) };
         let checks = StoreOptions {
             namespaces: namespaces.clone(),
             secret_stores: options.reconcilers.stores,
@@ -170,14 +182,6 @@ impl ExternalHalf {
         half.add(store.lead(leadership.clone(), stop.clone()), move || {
             queue.queue().shut_down(Drain::Discard);
         });
-        let external = ExternalOptions {
-            namespaces: namespaces.clone(),
-            workers,
-            stores: Arc::clone(&stores),
-            generators: Arc::clone(&generators),
-            options: options.rules,
-        };
-        let external = ExternalDriver::new(api.clone(), metrics(), recorder.clone(), external);
         tokio::spawn(Arc::clone(&external).watch());
         let queue = Arc::clone(&external);
         half.add(external.lead(leadership.clone(), stop.clone()), move || {
@@ -229,6 +233,12 @@ impl ExternalHalf {
         self.shut_down.push(Box::new(shut_down));
     }
 
+    /// Returns what makes objects due.
+    pub(super) fn refresh(&self) -> Refresh {
+        let external = Arc::clone(&self.external);
+        Box::new(move |notice| external.refresh(notice))
+    }
+
     /// Takes no new work.
     pub(super) fn shut_down(&self) {
         self.shut_down.iter().for_each(|shut_down| shut_down());
@@ -266,7 +276,9 @@ pub async fn run_external(options: ExternalRunOptions) -> Result<(), String> {
     let half =
         ExternalHalf::start(&api, &client, &metrics, &options.identity, &half_options, &leadership, &work);
     let ready = Arc::new(AtomicBool::new(true));
-    let serving = serve_both(live, metrics_listener, &ready, &metrics, &rest);
+    let mut serving = serve_both(live, metrics_listener, &ready, &metrics, &rest);
+    let receiving = receive(&options.receiver, leadership, half.refresh(), &metrics, rest);
+    serving.extend(receiving.await?);
 
     signals.wait(|| {}).await;
     info!("stopping: finishing the work in hand");

@@ -26,6 +26,7 @@ mod generators;
 mod gjson;
 mod hash;
 mod json;
+pub mod notice;
 pub mod push;
 #[cfg(feature = "cluster")]
 mod reads;

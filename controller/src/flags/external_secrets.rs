@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use sealops_controller::cluster::leader::Timing;
 use sealops_controller::cluster::log::{InfoStream, LogFormat, LogOptions};
+use sealops_controller::cluster::receiver::ReceiverOptions;
 use sealops_controller::cluster::run::Connection;
 use sealops_controller::cluster::run_external::{ElectionOptions, ExternalRunOptions, Reconcilers};
 use sealops_controller::cluster::serving::{CertControllerOptions, TlsOptions, WebhookOptions};
@@ -189,6 +190,10 @@ fn options(flags: &Parsed) -> Result<ExternalRunOptions, String> {
         workers: concurrent.max(LEAST_WORKERS),
         live: listen(CONTROLLER, flags, "live-addr")?,
         metrics: listen(CONTROLLER, flags, "metrics-addr")?,
+        receiver: ReceiverOptions {
+            listen: listen(CONTROLLER, flags, "refresh-addr")?,
+            keys: flags.list("refresh-key-file").iter().map(PathBuf::from).collect(),
+        },
     })
 }
 

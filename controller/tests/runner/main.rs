@@ -32,6 +32,8 @@ mod load;
 mod objects;
 mod offline;
 mod push;
+mod push_takeover;
+mod receiver;
 mod rejected;
 mod restart;
 mod rights;

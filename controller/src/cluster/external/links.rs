@@ -8,6 +8,7 @@ use sealops_crds::{ExternalSecret, Metadata};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::external::notice::{Notice, Remote, remotes_of};
 use crate::external::{CREATED_BY, MANAGED, StoreKey, object_version, owner_hash, target_name};
 use crate::object::ObjectKey;
 
@@ -51,6 +52,7 @@ struct Known {
     version: String,
     target: ObjectKey,
     sources: Vec<Source>,
+    remotes: Vec<Remote>,
 }
 
 impl Links {
@@ -74,8 +76,16 @@ impl Links {
         for source in &sources {
             self.readers.entry(source.clone()).or_default().insert(key.clone());
         }
-        self.objects.insert(key.clone(), Known { version, target, sources });
+        self.objects.insert(key.clone(), Known { version, target, sources, remotes: remotes_of(object) });
         true
+    }
+
+    /// Returns the objects that a notice means.
+    pub(super) fn meant_by(&self, notice: &Notice) -> Vec<ObjectKey> {
+        let is_meant = |key: &ObjectKey, known: &Known| {
+            known.remotes.iter().any(|remote| notice.means(&key.namespace, remote))
+        };
+        self.objects.iter().filter(|(key, known)| is_meant(key, known)).map(|(key, _)| key.clone()).collect()
     }
 
     pub(super) fn forget_object(&mut self, key: &ObjectKey) {

@@ -10,7 +10,7 @@ use sealops_providers::{ProviderError, PushTarget, Retry, SecretsWriter};
 
 use super::PushDriver;
 use crate::cluster::leader::WriteGuard;
-use crate::external::push::{self, Plan, StorePlan, Write};
+use crate::external::push::{self, Plan, Pushed, StorePlan, Write};
 use crate::external::{StoreHandle, StoreObject, find_store};
 
 /// Why a plan was not carried out to its end.
@@ -96,7 +96,10 @@ impl PushDriver {
                 "could not write remote ref {} to target secretstore {name}: ",
                 entry.match_.secret_key
             );
-            writer.put(&target, &value).await.map_err(|error| Failed::provider(&writing, &error))?;
+            put(writer, &target, &value)
+                .await
+                .map_err(Failed::because)?
+                .map_err(|error| Failed::provider(&writing, &error))?;
             wrote(entry);
         }
         match of.stop {
@@ -170,4 +173,19 @@ fn target_of(data: &PushData) -> PushTarget {
         secret_key: given(&data.match_.secret_key),
         metadata: data.metadata.clone(),
     }
+}
+
+/// Writes a value in the form that the store holds. The outer error says that it has no form for it.
+async fn put(
+    writer: &dyn SecretsWriter,
+    target: &PushTarget,
+    value: &Pushed,
+) -> Result<Result<(), ProviderError>, String> {
+    if let Pushed::Whole(values) = value
+        && let Some(work) = writer.put_whole(target, values)
+    {
+        return Ok(work.await);
+    }
+    let text = value.text()?;
+    Ok(writer.put(target, &text).await)
 }

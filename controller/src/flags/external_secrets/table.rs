@@ -16,6 +16,12 @@ pub(super) static CONTROLLER: &[Flag] = &[
     flag("metrics-key-name", Kind::Text("tls.key"), "File of the metrics' key."),
     flag("live-addr", Kind::Text(":8082"), "Address of the probes."),
     flag(
+        "refresh-addr",
+        Kind::Text(""),
+        "Ours: address for signed notices of changed values; none unless given.",
+    ),
+    flag("refresh-key-file", Kind::Texts, "Ours: file with a key that signs notices; any of several."),
+    flag(
         "controller-class",
         Kind::Text("default"),
         "Handle stores and generators of this class, and those without one.",
