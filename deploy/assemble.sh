@@ -46,9 +46,11 @@ for binary in "$@"; do
     [ -e "$out$library" ] || install -D -m 0755 -- "$(readlink -f "$library")" "$out$library"
   done <<<"$found"
 done
-# sealops answers to the name kubeseal; sealops-controller to the name that upstream's manifests call, with its flags.
+# sealops answers to the name kubeseal; sealops-controller to the names that upstream's manifests call, with their flags.
 [ ! -e "$out/usr/local/bin/sealops" ] || ln -s sealops "$out/usr/local/bin/kubeseal"
-[ ! -e "$out/usr/local/bin/sealops-controller" ] || ln -s sealops-controller "$out/usr/local/bin/controller"
+for name in controller external-secrets; do
+  [ ! -e "$out/usr/local/bin/sealops-controller" ] || ln -s sealops-controller "$out/usr/local/bin/$name"
+done
 
 printf '%s\n' 'root:x:0:0:root:/:/nonexistent' 'sealops:x:1001:1001:sealops:/nonexistent:/nonexistent' >"$out/etc/passwd"
 printf '%s\n' 'root:x:0:' 'sealops:x:1001:' >"$out/etc/group"

@@ -10,7 +10,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use sealops_controller::cluster::log::{self, LogOptions};
 use sealops_controller::cluster::run::{RunOptions, run};
-use sealops_controller::cluster::run_external::{run_external, stay_healthy};
+use sealops_controller::cluster::run_external::run_external;
+use sealops_controller::cluster::serving::{run_cert_controller, run_webhook};
 
 use self::flags::external_secrets::{self, Asked};
 use self::flags::{own, upstream};
@@ -64,14 +65,8 @@ fn start_external(command: external_secrets::Command) -> Result<(), String> {
             let options = (*options)?;
             to_end(run_external(options))
         }
-        Asked::Healthy(options) => {
-            let options = options?;
-            tracing::info!(
-                command = options.name,
-                "not needed: the definitions and a ValidatingAdmissionPolicy hold the rules; only probes are served"
-            );
-            to_end(stay_healthy(&options.health, &options.metrics))
-        }
+        Asked::Webhook(options) => to_end(run_webhook(options?)),
+        Asked::CertController(options) => to_end(run_cert_controller(options?)),
     }
 }
 

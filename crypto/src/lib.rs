@@ -11,4 +11,5 @@ pub mod age;
 pub mod pgp;
 pub mod random;
 pub mod sealing;
+pub mod serving;
 pub mod sops;

@@ -47,11 +47,15 @@ impl ExternalSecretsOperator {
 
     /// Returns how often it has looked at an ExternalSecret since it was started.
     pub fn reconciles(&self) -> f64 {
+        self.reconciles_of("externalsecret")
+    }
+
+    fn reconciles_of(&self, controller: &str) -> f64 {
         let text = http_get(self.metrics_address(), "/metrics", &[]).map(|answer| answer.body);
         let text = text.unwrap_or_default();
         let own = |line: &&str| {
             line.starts_with("controller_runtime_reconcile_total{")
-                && line.contains("controller=\"externalsecret\"")
+                && line.contains(&format!("controller=\"{controller}\""))
         };
         text.lines().filter(own).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
@@ -61,10 +65,22 @@ impl ExternalSecretsOperator {
     /// # Errors
     /// If `timeout` (stretched) passes.
     pub async fn wait_rest(&self, objects: usize, timeout: Duration) -> Result<()> {
+        self.wait_rest_of("externalsecret", objects, timeout).await
+    }
+
+    /// As [`wait_rest`](Self::wait_rest), for PushSecrets.
+    ///
+    /// # Errors
+    /// As [`wait_rest`](Self::wait_rest).
+    pub async fn wait_pushes(&self, objects: usize, timeout: Duration) -> Result<()> {
+        self.wait_rest_of("pushsecret", objects, timeout).await
+    }
+
+    async fn wait_rest_of(&self, controller: &str, objects: usize, timeout: Duration) -> Result<()> {
         let mut last = (0.0, 0);
         eventually("External Secrets Operator has looked at everything", timeout, async || {
             tokio::time::sleep(REST / POLLS_AT_REST).await;
-            let now = self.reconciles();
+            let now = self.reconciles_of(controller);
             last = if now == last.0 { (now, last.1 + 1) } else { (now, 0) };
             (now >= objects as f64 && last.1 >= POLLS_AT_REST).then_some(())
         })

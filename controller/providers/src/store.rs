@@ -178,6 +178,16 @@ pub trait SecretsWriter: Send + Sync {
         value: &'a Plaintext,
     ) -> BoxFuture<'a, Result<(), ProviderError>>;
 
+    /// Makes the store hold all values of a Secret under one key, bytes that are no text among them. `None` where it holds
+    /// one text under a key: it is given a JSON object instead.
+    fn put_whole<'a>(
+        &'a self,
+        _target: &'a PushTarget,
+        _values: &'a BTreeMap<String, Plaintext>,
+    ) -> Option<BoxFuture<'a, Result<(), ProviderError>>> {
+        None
+    }
+
     /// Removes a value; one that is not there is removed.
     fn delete<'a>(&'a self, target: &'a PushTarget) -> BoxFuture<'a, Result<(), ProviderError>>;
 

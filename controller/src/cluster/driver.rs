@@ -1,6 +1,7 @@
 //! What the drivers of both kinds have in common.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -20,6 +21,9 @@ use super::queue::Queue;
 use super::reader::LiveReader;
 use crate::object::ObjectKey;
 use crate::outcome::Event;
+
+/// Longest time that is slept for an object; a longer interval is looked at again in between.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// The parts that every worker uses.
 pub(super) struct Shared {

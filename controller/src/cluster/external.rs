@@ -3,6 +3,7 @@
 mod informed;
 mod judging;
 mod links;
+mod notices;
 mod reconcile;
 mod shown;
 mod targets;
@@ -21,7 +22,7 @@ use self::links::Links;
 use self::shown::FirstLooks;
 use self::telling::Said;
 use super::api::SecretApi;
-use super::driver::{Shared, Term, all_of, terms};
+use super::driver::{LONGEST_WAIT, Shared, Term, all_of, terms};
 use super::events::Recorder;
 use super::leader::{Leadership, WriteGuard};
 use super::lock;
@@ -33,8 +34,6 @@ use crate::external::{Generators, Options, Stores};
 use crate::object::ObjectKey;
 
 const KIND: &str = "ExternalSecret";
-/// Longest time that is slept for a refresh; a longer interval is looked at again in between.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 /// Share of an interval by which refreshes are spread, so that what started together does not stay together.
 const JITTER: f64 = 0.05;
 

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tracing::debug;
 
 use super::api::{Refusal, SecretApi, StatusWrite};
-use super::driver::{Shared, Term, all_of, terms};
+use super::driver::{LONGEST_WAIT, Shared, Term, all_of, terms};
 use super::events::Recorder;
 use super::leader::{Leadership, WriteGuard};
 use super::lock;
@@ -25,9 +25,6 @@ use super::watch::{Namespaces, Seen, metadata_of, namespaces, objects};
 use crate::external::children::{Family, Found, Wish, belongs, desired};
 use crate::external::version_of;
 use crate::object::{ObjectKey, controller_of};
-
-/// Longest time that is slept for a look; a longer interval is looked at again in between.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// Everything that the workers of one kind share.
 pub struct FanOutDriver<F: Family> {

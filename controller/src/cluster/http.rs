@@ -18,7 +18,7 @@ use tokio::time::Instant;
 pub use self::limit::{Admission, Clients, Limiter, MAX_CLIENTS, Peer};
 pub use self::router::{Request, Response, Route, Router, respond, text};
 pub use self::sealing::SealingApi;
-pub use self::server::{Limits, MAX_BODIES, MAX_BODY_BYTES, MAX_CONNECTIONS, serve};
+pub use self::server::{Limits, MAX_BODIES, MAX_BODY_BYTES, MAX_CONNECTIONS, serve, serve_tls};
 
 use super::metrics::Metrics;
 

@@ -276,7 +276,12 @@ enum Next<K: Clone + Eq + Hash + Ord> {
 fn backoff(failures: u32, random: f64) -> Duration {
     let doublings = failures.saturating_sub(1).min(31);
     let delay = BACKOFF_BASE.saturating_mul(1_u32 << doublings).min(BACKOFF_CAP);
-    delay.mul_f64(1.0 - BACKOFF_JITTER + 2.0 * BACKOFF_JITTER * random.clamp(0.0, 1.0))
+    jittered(delay, BACKOFF_JITTER, random)
+}
+
+/// Spreads a delay by a share of it in both directions; `random` is in `0.0..1.0`.
+pub(super) fn jittered(delay: Duration, share: f64, random: f64) -> Duration {
+    delay.mul_f64(1.0 - share + 2.0 * share * random.clamp(0.0, 1.0))
 }
 
 /// A number in `0.0..1.0` from the system; the middle if the system has none.

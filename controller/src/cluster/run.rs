@@ -24,6 +24,7 @@ use super::http::{
 use super::keys::{KeyManager, KeyOptions};
 use super::leader::{Candidate, LeaderElector, Leadership, Timing};
 use super::metrics::{Metrics, ObjectLabels};
+use super::receiver::{ReceiverOptions, receive};
 use super::run_external::{ExternalHalf, HalfOptions, Reconcilers};
 use super::sealed::{SealedDriver, SealedOptions};
 use super::throttle::Rate;
@@ -55,6 +56,8 @@ pub struct RunOptions {
     pub restart_workloads: bool,
     /// Whether targets of ExternalSecrets may be other objects than Secrets.
     pub generic_targets: bool,
+    /// Notices of changed values.
+    pub receiver: ReceiverOptions,
     /// The two servers.
     pub http: HttpOptions,
     /// Version that the metric `build_info` names.
@@ -152,10 +155,16 @@ pub async fn run(options: RunOptions) -> Result<(), String> {
     });
     let routes = routes(&options, api, &sealed, &keys, limiter);
     let limits = options.http.limits;
-    let serving = [
-        tokio::spawn(serve(listener, routes, Some(Arc::clone(&metrics)), limits, rest.clone())),
-        tokio::spawn(serve(metrics_listener, metrics_routes(metrics), None, limits, rest)),
-    ];
+    let mut serving =
+        vec![tokio::spawn(serve(listener, routes, Some(Arc::clone(&metrics)), limits, rest.clone()))];
+    match &external {
+        Some(external) => serving.extend(
+            receive(&options.receiver, leadership, external.refresh(), &metrics, rest.clone()).await?,
+        ),
+        None if options.receiver.listen.is_empty() => {}
+        None => return Err("--refresh-addr: ExternalSecrets are not handled here".to_owned()),
+    }
+    serving.push(tokio::spawn(serve(metrics_listener, metrics_routes(metrics), None, limits, rest)));
 
     signals.wait(|| keys.ask_for_renewal()).await;
     info!("stopping: finishing the work in hand");

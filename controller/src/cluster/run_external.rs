@@ -22,6 +22,7 @@ use super::leader::{Candidate, LeaderElector, Leadership, Timing};
 use super::metrics::{Metrics, ObjectLabels};
 use super::push::PushDriver;
 use super::queue::Drain;
+use super::receiver::{ReceiverOptions, Refresh, receive};
 use super::restarts::RestartDriver;
 use super::run::{Connection, DRAIN, Signals, bind, connect, publish_leadership};
 use super::stores::{StoreDriver, StoreNews, StoreOptions};
@@ -67,6 +68,8 @@ pub struct ExternalRunOptions {
     pub live: Vec<SocketAddr>,
     /// Addresses of the metrics, likewise.
     pub metrics: Vec<SocketAddr>,
+    /// Notices of changed values.
+    pub receiver: ReceiverOptions,
 }
 
 /// How a leader is elected.
@@ -136,6 +139,7 @@ pub(super) struct ExternalHalf {
     /// End after `stop` of [`ExternalHalf::start`], when the work in hand is done.
     pub(super) working: Vec<JoinHandle<()>>,
     shut_down: Vec<Box<dyn Fn() + Send + Sync>>,
+    external: Arc<ExternalDriver>,
 }
 
 impl ExternalHalf {
@@ -163,9 +167,18 @@ impl ExternalHalf {
         let stores = Arc::clone(&connections) as Arc<dyn Stores>;
         let state_environment = environment.clone();
         let generators: Arc<dyn Generators> = Arc::new(ObjectGenerators::new(class, environment));
-        let mut half = Self { working: Vec::new(), shut_down: Vec::new() };
         let workers = options.workers;
         let (metrics, namespaces) = (|| Arc::clone(metrics), options.namespaces.clone());
+        let external = ExternalOptions {
+            namespaces: namespaces.clone(),
+            workers,
+            stores: Arc::clone(&stores),
+            generators: Arc::clone(&generators),
+            options: options.rules,
+            generator_grace: options.reconcilers.generator_states.then_some(options.generator_grace),
+        };
+        let external = ExternalDriver::new(api.clone(), metrics(), recorder.clone(), external);
+        let mut half = Self { working: Vec::new(), shut_down: Vec::new(), external: Arc::clone(&external) };
         let checks = StoreOptions {
             namespaces: namespaces.clone(),
             secret_stores: options.reconcilers.stores,
@@ -181,15 +194,6 @@ impl ExternalHalf {
         half.add(store.lead(leadership.clone(), stop.clone()), move || {
             queue.queue().shut_down(Drain::Discard);
         });
-        let external = ExternalOptions {
-            namespaces: namespaces.clone(),
-            workers,
-            stores: Arc::clone(&stores),
-            generators: Arc::clone(&generators),
-            options: options.rules,
-            generator_grace: options.reconcilers.generator_states.then_some(options.generator_grace),
-        };
-        let external = ExternalDriver::new(api.clone(), metrics(), recorder.clone(), external);
         tokio::spawn(Arc::clone(&external).watch());
         let queue = Arc::clone(&external);
         half.add(external.lead(leadership.clone(), stop.clone()), move || {
@@ -267,6 +271,12 @@ impl ExternalHalf {
         self.shut_down.push(Box::new(shut_down));
     }
 
+    /// Returns what makes objects due.
+    pub(super) fn refresh(&self) -> Refresh {
+        let external = Arc::clone(&self.external);
+        Box::new(move |notice| external.refresh(notice))
+    }
+
     /// Takes no new work.
     pub(super) fn shut_down(&self) {
         self.shut_down.iter().for_each(|shut_down| shut_down());
@@ -307,7 +317,9 @@ pub async fn run_external(options: ExternalRunOptions) -> Result<(), String> {
     let half =
         ExternalHalf::start(&api, &client, &metrics, &options.identity, &half_options, &leadership, &work);
     let ready = Arc::new(AtomicBool::new(true));
-    let serving = serve_both(live, metrics_listener, &ready, &metrics, &rest);
+    let mut serving = serve_both(live, metrics_listener, &ready, &metrics, &rest);
+    let receiving = receive(&options.receiver, leadership, half.refresh(), &metrics, rest);
+    serving.extend(receiving.await?);
 
     signals.wait(|| {}).await;
     info!("stopping: finishing the work in hand");
@@ -323,33 +335,16 @@ pub async fn run_external(options: ExternalRunOptions) -> Result<(), String> {
     Ok(())
 }
 
-/// Serves probes and metrics and does nothing else, until SIGTERM or SIGINT: for what upstream's Deployments start and
-/// nobody needs here.
-///
-/// # Errors
-/// Returns why the process cannot start.
-pub async fn stay_healthy(health: &[SocketAddr], metrics: &[SocketAddr]) -> Result<(), String> {
-    let (health, metrics_listener) = (bind_any(health).await?, bind_any(metrics).await?);
-    let mut signals = Signals::new()?;
-    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), ObjectLabels::Omit));
-    let (stop, rest) = watch::channel(false);
-    let ready = Arc::new(AtomicBool::new(true));
-    let serving = serve_both(health, metrics_listener, &ready, &metrics, &rest);
-    signals.wait(|| {}).await;
-    stop.send_replace(true);
-    let _ = timeout(DRAIN, futures::future::join_all(serving)).await;
-    info!("stopped");
-    Ok(())
-}
-
-async fn bind_any(addresses: &[SocketAddr]) -> Result<Option<TcpListener>, String> {
+/// Listens on the first address that can be had; nowhere where there is none.
+pub(super) async fn bind_any(addresses: &[SocketAddr]) -> Result<Option<TcpListener>, String> {
     match addresses {
         [] => Ok(None),
         addresses => bind(addresses).await.map(Some),
     }
 }
 
-fn serve_both(
+/// Serves probes and metrics where they are wanted.
+pub(super) fn serve_both(
     probes: Option<TcpListener>,
     metrics_listener: Option<TcpListener>,
     ready: &Arc<AtomicBool>,
@@ -371,7 +366,7 @@ fn probe_routes(ready: &Arc<AtomicBool>) -> Router {
         "/readyz",
         Route::new(move |_| {
             let ready = ready.load(Ordering::Relaxed);
-            async move { if ready { text(200, "ok\n") } else { text(503, "stopping\n") } }
+            async move { if ready { text(200, "ok\n") } else { text(503, "not ready\n") } }
         }),
     )
 }

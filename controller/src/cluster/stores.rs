@@ -6,38 +6,33 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::StreamExt;
-use jiff::Timestamp;
-use sealops_crds::push_secret::STORE_FINALIZER;
-use sealops_crds::secret_store::{SecretStoreSpec, SecretStoreStatus};
-use sealops_crds::{ClusterSecretStore, CustomResource, Metadata, PushSecret, SecretStore};
+use sealops_crds::{ClusterSecretStore, Metadata, PushSecret, SecretStore};
 use tokio::sync::watch;
-use tokio::time::timeout;
-use tracing::{debug, warn};
 
-use super::api::{SecretApi, StatusWrite};
+use super::api::SecretApi;
 use super::driver::{Shared, Term, all_of, terms};
 use super::events::Recorder;
 use super::leader::{Leadership, WriteGuard};
 use super::lock;
 use super::metrics::{ExternalKind, Metrics, ReconcileResult};
-use super::queue::{Item, Lane, Queue};
+use super::queue::{Item, Lane, Queue, jittered, random_fraction};
 use super::watch::{Namespaces, Seen, objects, secrets};
 use super::workers;
-use crate::external::{
-    CheckError, Checked, Connections, Observer, Referenced, StoreKey, StoreObject, Stores, Verdict,
-    check_interval, is_ours,
-};
+use crate::external::{Connections, Referenced};
 use crate::object::ObjectKey;
 
+mod check;
+mod kinds;
 mod pushers;
+
+pub use kinds::StoreNews;
+use kinds::{Store, store_key};
 use pushers::Pushers;
 
-/// Longest time of one check.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 /// Part of an interval by which checks are spread, in both directions.
 const JITTER: f64 = 0.1;
 
@@ -54,69 +49,6 @@ pub struct StoreOptions {
     pub interval: Duration,
     /// Stores in work at once.
     pub workers: usize,
-}
-
-/// Hears from the connections: counts calls, and looks at a store whose breaker turned.
-pub struct StoreNews {
-    metrics: Arc<Metrics>,
-    queue: OnceLock<Queue<ObjectKey>>,
-}
-
-impl StoreNews {
-    /// Makes it.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, queue: OnceLock::new() }
-    }
-}
-
-impl Observer for StoreNews {
-    fn called(&self, provider: &str, call: &'static str, succeeded: bool) {
-        self.metrics.provider_call(provider, call, succeeded);
-    }
-
-    fn breaker(&self, store: &StoreKey, is_open: bool) {
-        self.metrics.breaker(is_open);
-        if let Some(queue) = self.queue.get() {
-            queue.add(object_key(store), Lane::Drift);
-        }
-    }
-}
-
-/// Cluster-wide stores have an empty namespace in the queue.
-fn object_key(store: &StoreKey) -> ObjectKey {
-    ObjectKey::new(store.namespace.clone().unwrap_or_default(), store.name.as_str())
-}
-
-fn store_key(key: &ObjectKey) -> StoreKey {
-    let namespace = Some(key.namespace.clone()).filter(|namespace| !namespace.is_empty());
-    StoreKey { namespace, name: key.name.clone() }
-}
-
-/// Both kinds of stores.
-trait Store: CustomResource + Into<StoreObject> {
-    const METRICS: ExternalKind;
-    fn spec(&self) -> &SecretStoreSpec;
-    fn status(&self) -> Option<&SecretStoreStatus>;
-}
-
-impl Store for SecretStore {
-    const METRICS: ExternalKind = ExternalKind::SecretStore;
-    fn spec(&self) -> &SecretStoreSpec {
-        &self.spec
-    }
-    fn status(&self) -> Option<&SecretStoreStatus> {
-        self.status.as_ref()
-    }
-}
-
-impl Store for ClusterSecretStore {
-    const METRICS: ExternalKind = ExternalKind::ClusterSecretStore;
-    fn spec(&self) -> &SecretStoreSpec {
-        &self.spec
-    }
-    fn status(&self) -> Option<&SecretStoreStatus> {
-        self.status.as_ref()
-    }
 }
 
 /// Everything that the workers share.
@@ -290,127 +222,14 @@ impl StoreDriver {
         match again {
             Again::After(wait) => {
                 self.shared.queue.forget(&item.key);
-                self.shared.queue.add_after(item.key.clone(), Lane::Resync, spread(wait));
+                let wait = jittered(wait, JITTER, random_fraction());
+                self.shared.queue.add_after(item.key.clone(), Lane::Resync, wait);
             }
             Again::Backoff => {
                 self.shared.queue.failed(item.key.clone());
             }
             Again::OnChange => self.shared.queue.forget(&item.key),
         }
-    }
-
-    async fn reconcile<T: Store>(&self, key: &ObjectKey, guard: &WriteGuard) -> Again {
-        let started = Instant::now();
-        let store = match self.shared.api.object::<T>(key).await {
-            Ok(Some(store)) => store,
-            Ok(None) => {
-                self.forget(key, T::METRICS);
-                return Again::OnChange;
-            }
-            Err(error) => {
-                debug!(%error, "cannot read the store");
-                return Again::Backoff;
-            }
-        };
-        if !is_ours(self.connections.rules(), store.spec()) {
-            self.connections.forget(&store_key(key));
-            return Again::OnChange;
-        }
-        if !self.hold(&store, guard).await {
-            return Again::Backoff;
-        }
-        if store.metadata().deletion_timestamp.is_some() {
-            return Again::OnChange;
-        }
-        let interval = check_interval(store.spec(), self.options.interval);
-        let verdict = match &interval {
-            Ok(_) => Verdict::of(self.check(key, store.clone().into()).await),
-            Err(problem) => Verdict::unfit(problem),
-        };
-        if guard.check().is_err() {
-            return Again::Backoff;
-        }
-        let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
-        self.shared.metrics.external_condition(
-            T::METRICS,
-            namespace,
-            name,
-            verdict.is_ready,
-            started.elapsed(),
-        );
-        if !self.tell(key, &store, &verdict, guard).await {
-            return Again::Backoff;
-        }
-        match interval {
-            Ok(interval) if verdict.is_ready => Again::After(interval),
-            Ok(_) => Again::Backoff,
-            Err(_) => Again::OnChange,
-        }
-    }
-
-    /// Checks a store, and notes what it was made from.
-    async fn check(&self, key: &ObjectKey, store: StoreObject) -> Checked {
-        let checking = self.connections.check(&store, &self.shared.reader);
-        let Ok((checked, uses)) = timeout(CHECK_TIMEOUT, checking).await else {
-            let problem = format!("the check did not end within {} s", CHECK_TIMEOUT.as_secs());
-            let kind = sealops_providers::ProviderErrorKind::Unavailable(problem);
-            let backend = store.spec.provider.as_ref().map_or("unknown", |it| it.name()).to_owned();
-            let target = "the store".to_owned();
-            let error = sealops_providers::ProviderError { backend, operation: "validate", target, kind };
-            return Checked { result: Err(CheckError::Validate(error)), capabilities: None };
-        };
-        let from_secrets = uses.iter().any(|used| used.kind == "Secret");
-        lock(&self.seen).note_uses(key, uses);
-        self.any.send_if_modified(|any| from_secrets && !std::mem::replace(any, true));
-        checked
-    }
-
-    /// Puts the finalizer on a store while something that deletes what it pushed uses it, and takes it off after.
-    async fn hold<T: Store>(&self, store: &T, guard: &WriteGuard) -> bool {
-        let metadata = store.metadata();
-        let is_held = metadata.finalizers.iter().any(|name| name == STORE_FINALIZER);
-        let key = ObjectKey::of(metadata);
-        let deleting = metadata.deletion_timestamp.is_some();
-        let is_used = lock(&self.seen).pushers.use_store(&key, metadata.labels());
-        if is_held == is_used || (deleting && !is_held) {
-            return true;
-        }
-        let mut next: Vec<String> =
-            metadata.finalizers.iter().filter(|name| *name != STORE_FINALIZER).cloned().collect();
-        if is_used {
-            next.push(STORE_FINALIZER.to_owned());
-        }
-        guard.check().is_ok()
-            && self.shared.api.set_finalizers(store, &next, super::FIELD_MANAGER).await.is_ok()
-    }
-
-    /// Writes the status and records events, both only where they say something new. Returns whether it is stored.
-    async fn tell<T: Store>(
-        &self,
-        key: &ObjectKey,
-        store: &T,
-        verdict: &Verdict,
-        guard: &WriteGuard,
-    ) -> bool {
-        let stored = store.status().cloned().unwrap_or_default();
-        let open = self.connections.left_alone(&store_key(key));
-        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let status = verdict.status(&stored, open.as_ref(), &now);
-        let is_news = status.conditions.first() != stored.conditions.iter().find(|it| it.type_ == "Ready");
-        if status != stored && !self.shared.write_status(store, &status, StatusWrite::Apply, guard).await {
-            return false;
-        }
-        let events = verdict.events(store.spec(), store.metadata().annotations());
-        let causes: Vec<String> = events.iter().map(|event| event.message.clone()).collect();
-        let before = lock(&self.seen).causes.insert(key.clone(), causes.clone());
-        // After a restart nothing is known of the last text; the status says whether there is news.
-        if is_news || before.is_some_and(|before| before != causes) {
-            if !verdict.is_ready {
-                warn!(store = %key, problem = causes.join("; "), "the store is not ready");
-            }
-            events.iter().for_each(|event| self.shared.say(store, event));
-        }
-        true
     }
 }
 
@@ -442,12 +261,6 @@ enum Again {
     After(Duration),
     Backoff,
     OnChange,
-}
-
-/// Spreads checks, so that those which began together do not stay together.
-fn spread(wait: Duration) -> Duration {
-    let random = getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX));
-    wait.mul_f64(1.0 - JITTER + 2.0 * JITTER * random)
 }
 
 /// Labels of a store, for those that are pushed into by labels.

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::fmt::Debug;
 
 use futures::stream::{BoxStream, SelectAll, StreamExt};
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::{Api, ApiResource, GroupVersionKind};
 use kube::core::DynamicResourceScope;
@@ -126,6 +127,13 @@ where
     let config = config(labels);
     let streams = apis.into_iter().map(|api| watcher(api, config.clone()).boxed()).collect();
     merge(streams, kind, convert)
+}
+
+/// Watches the metadata of webhook configurations with a label; their keys have no namespace.
+pub fn webhook_configurations(client: &Client, labels: &str) -> BoxStream<'static, Seen<Metadata>> {
+    let resource = ApiResource::erase::<ValidatingWebhookConfiguration>(&());
+    let kind = "ValidatingWebhookConfiguration";
+    watched(client, &Namespaces::All, &resource, Some(labels), kind, some_metadata)
 }
 
 /// Small pages: a page is in memory three times while it is read.

@@ -28,6 +28,7 @@ mod hash;
 mod json;
 mod ledger;
 mod manifest;
+pub mod notice;
 pub mod push;
 #[cfg(feature = "cluster")]
 mod reads;

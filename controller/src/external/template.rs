@@ -24,7 +24,6 @@ use crate::object::{ObjectReader, SecretObject};
 use crate::templates::{Dialect, Problem, Renderer, TemplateOptions};
 
 const SERVICE_ACCOUNT_TOKEN: &str = "kubernetes.io/service-account-token";
-const SERVICE_ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
 const BOOTSTRAP_TOKEN: &str = "bootstrap.kubernetes.io/token";
 
 /// Which part of the target a template fills.
@@ -97,33 +96,8 @@ fn check(template: &Template, scope: Scope) -> Result<(), Failure> {
     if scope == Scope::Manifest {
         return Ok(());
     }
-    let annotations = template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
-    let names_account = annotations.is_some_and(|map| map.contains_key(SERVICE_ACCOUNT_NAME));
-    let filled = template.template_from.iter().find(|from| field_of(from) == Ok(Field::Annotations));
-    let problem = match template.type_.as_deref() {
-        Some(BOOTSTRAP_TOKEN) => Some(format!("template.type={BOOTSTRAP_TOKEN:?} is not allowed")),
-        Some(SERVICE_ACCOUNT_TOKEN) if names_account => Some(format!(
-            "template.type={SERVICE_ACCOUNT_TOKEN:?} with annotation {SERVICE_ACCOUNT_NAME:?} is not allowed"
-        )),
-        Some(SERVICE_ACCOUNT_TOKEN) => filled.map(|from| {
-            let target = from.target.as_deref().unwrap_or_default();
-            format!(
-                "template.type={SERVICE_ACCOUNT_TOKEN:?} with templateFrom target={target:?} is not allowed"
-            )
-        }),
-        _ => None,
-    };
-    let outside = template
-        .template_from
-        .iter()
-        .find(|from| !matches!(field_of(from), Ok(field) if !matches!(field, Field::Path(_))));
-    let problem = problem.or_else(|| {
-        let target = outside?.target.as_deref().unwrap_or_default();
-        Some(format!(
-            "templateFrom target={target:?} is not allowed when targeting a Secret, must be one of \"Data\", \"Annotations\" or \"Labels\""
-        ))
-    });
-    problem.map_or(Ok(()), |problem| Err(Failure::template(None, &problem)))
+    let problems = crate::admission::template_problems(template, true);
+    if problems.is_empty() { Ok(()) } else { Err(Failure::template(None, &problems.join("\n"))) }
 }
 
 /// Refuses a Secret of a type for which the cluster makes or accepts credentials.

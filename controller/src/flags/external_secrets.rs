@@ -1,20 +1,24 @@
 //! `external-secrets`: the command line of External Secrets Operator 2.9.0, as its image and its chart call it.
 //!
-//! Runs the half of ExternalSecrets only. The subcommands `webhook` and `certcontroller` are not needed here, since the
-//! definitions and a ValidatingAdmissionPolicy hold the rules; they exist so that upstream's Deployments stay healthy.
+//! Runs the half of ExternalSecrets only. The subcommands `webhook` and `certcontroller` do what upstream's do, so that its
+//! chart works with this image. Our own chart needs neither: a ValidatingAdmissionPolicy holds the rules.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use sealops_controller::cluster::leader::Timing;
 use sealops_controller::cluster::log::{InfoStream, LogFormat, LogOptions};
+use sealops_controller::cluster::receiver::ReceiverOptions;
 use sealops_controller::cluster::run::Connection;
 use sealops_controller::cluster::run_external::{ElectionOptions, ExternalRunOptions, Reconcilers};
+use sealops_controller::cluster::serving::{CertControllerOptions, TlsOptions, WebhookOptions};
 use sealops_controller::cluster::throttle::Rate;
 use sealops_controller::cluster::watch::Namespaces;
 use sealops_controller::external::StoreRules;
+use sealops_controller::object::ObjectKey;
 use sealops_controller::pflag::{self, Flag, Kind, ParseError, Parsed};
 
 mod table;
@@ -24,23 +28,21 @@ use table::{CERT_CONTROLLER, CONTROLLER, SILENT, WEBHOOK};
 pub(crate) const NAME: &str = "external-secrets";
 /// How many workers there are at least: a value of upstream's default would leave the machine idle.
 const LEAST_WORKERS: usize = 8;
+/// Upstream's default of `--crd-names`.
+const DEFINITIONS: [&str; 3] = [
+    "externalsecrets.external-secrets.io",
+    "clustersecretstores.external-secrets.io",
+    "secretstores.external-secrets.io",
+];
 
 /// What a command line asks for.
 pub(crate) enum Asked {
     /// The controller.
     Controller(Box<Result<ExternalRunOptions, String>>),
-    /// A subcommand that only stays healthy.
-    Healthy(Result<HealthyOptions, String>),
-}
-
-/// A process that serves probes and metrics and does nothing else.
-pub(crate) struct HealthyOptions {
-    /// Name of the subcommand.
-    pub(crate) name: &'static str,
-    /// Addresses of the probes.
-    pub(crate) health: Vec<SocketAddr>,
-    /// Addresses of the metrics; none where they are off.
-    pub(crate) metrics: Vec<SocketAddr>,
+    /// The admission webhook.
+    Webhook(Result<WebhookOptions, String>),
+    /// What keeps its certificate.
+    CertController(Result<CertControllerOptions, String>),
 }
 
 /// A command line that was understood.
@@ -78,7 +80,8 @@ pub(crate) fn read(arguments: &[OsString]) -> Result<Command, ExitCode> {
     };
     let asked = match subcommand {
         None => Asked::Controller(Box::new(options(&parsed))),
-        Some(name) => Asked::Healthy(healthy(name, flags, &parsed)),
+        Some("webhook") => Asked::Webhook(webhook(&parsed)),
+        Some(_) => Asked::CertController(cert_controller(&parsed)),
     };
     let silent = SILENT.iter().copied().filter(|name| parsed.has(name)).collect();
     Ok(Command { logging: logging(flags, &parsed), asked, silent })
@@ -127,8 +130,8 @@ fn usage(flags: &'static [Flag], subcommand: Option<&str>) -> String {
     let commands = match subcommand {
         Some(_) => String::new(),
         None => format!(
-            "  {NAME} [command]\n\nAvailable Commands:\n  certcontroller Stays healthy; nothing here needs it\n  \
-             webhook        Stays healthy; nothing here needs it\n"
+            "  {NAME} [command]\n\nAvailable Commands:\n  certcontroller Keeps the webhook's certificate\n  \
+             webhook        Admits and refuses ExternalSecrets and stores\n"
         ),
     };
     format!("Usage:\n  {line} [flags]\n{commands}\nFlags:\n{}", pflag::usage(flags))
@@ -153,15 +156,7 @@ fn logging(flags: &'static [Flag], parsed: &Parsed) -> LogOptions {
 }
 
 fn options(flags: &Parsed) -> Result<ExternalRunOptions, String> {
-    // What protects the metrics is refused rather than dropped.
-    for name in ["metrics-secure", "metrics-auth"] {
-        if flags.is_set(name) {
-            return Err(format!(
-                "--{name}: the metrics are served without TLS and login here; leave it out and limit who reaches \
-                 --metrics-addr, by a NetworkPolicy or a proxy"
-            ));
-        }
-    }
+    refuse_protected_metrics(flags)?;
     for (name, default) in [("template-left-delimiter", "{{"), ("template-right-delimiter", "}}")] {
         if flags.text(CONTROLLER, name) != default {
             return Err(format!("--{name}: there is only {default:?} here"));
@@ -175,7 +170,7 @@ fn options(flags: &Parsed) -> Result<ExternalRunOptions, String> {
         connection: Connection::Kubeconfig(None),
         api_rate: flags.has("client-qps").then(|| Rate::per_second(qps, burst)).flatten(),
         identity: std::env::var("POD_NAME").unwrap_or_else(|_| super::identity()),
-        election: election(flags)?,
+        election: election(CONTROLLER, flags)?,
         namespaces: namespace.map_or(Namespaces::All, |name| Namespaces::Some(vec![name])),
         stores: StoreRules {
             class: flags.text(CONTROLLER, "controller-class").to_owned(),
@@ -200,10 +195,25 @@ fn options(flags: &Parsed) -> Result<ExternalRunOptions, String> {
         workers: concurrent.max(LEAST_WORKERS),
         live: listen(CONTROLLER, flags, "live-addr")?,
         metrics: listen(CONTROLLER, flags, "metrics-addr")?,
+        receiver: ReceiverOptions {
+            listen: listen(CONTROLLER, flags, "refresh-addr")?,
+            keys: flags.list("refresh-key-file").iter().map(PathBuf::from).collect(),
+        },
     })
 }
 
-fn election(flags: &Parsed) -> Result<Option<ElectionOptions>, String> {
+/// What protects the metrics is refused rather than dropped.
+fn refuse_protected_metrics(flags: &Parsed) -> Result<(), String> {
+    match ["metrics-secure", "metrics-auth"].into_iter().find(|name| flags.is_set(name)) {
+        Some(name) => Err(format!(
+            "--{name}: the metrics are served without TLS and login here; leave it out and limit who reaches \
+             --metrics-addr, by a NetworkPolicy or a proxy"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn election(table: &'static [Flag], flags: &Parsed) -> Result<Option<ElectionOptions>, String> {
     if !flags.is_set("enable-leader-election") {
         return Ok(None);
     }
@@ -216,7 +226,7 @@ fn election(flags: &Parsed) -> Result<Option<ElectionOptions>, String> {
     if !(timing.retry_period < timing.renew_deadline && timing.renew_deadline < timing.lease_duration) {
         return Err("the leader election needs retry period < renew deadline < lease duration".to_owned());
     }
-    let lease = flags.text(CONTROLLER, "leader-election-id").to_owned();
+    let lease = flags.text(table, "leader-election-id").to_owned();
     Ok(Some(ElectionOptions {
         timing,
         lease,
@@ -224,11 +234,44 @@ fn election(flags: &Parsed) -> Result<Option<ElectionOptions>, String> {
     }))
 }
 
-fn healthy(name: &'static str, flags: &'static [Flag], parsed: &Parsed) -> Result<HealthyOptions, String> {
-    Ok(HealthyOptions {
-        name,
-        health: listen(flags, parsed, "healthz-addr")?,
-        metrics: listen(flags, parsed, "metrics-addr")?,
+fn webhook(flags: &Parsed) -> Result<WebhookOptions, String> {
+    refuse_protected_metrics(flags)?;
+    let port = number(flags, "port", 10250)?;
+    let listen = super::addresses(&format!(":{port}")).map_err(|problem| format!("--port: {problem}"))?;
+    let ciphers = flags.text(WEBHOOK, "tls-ciphers").split(',').map(str::trim);
+    Ok(WebhookOptions {
+        listen,
+        health: self::listen(WEBHOOK, flags, "healthz-addr")?,
+        metrics: self::listen(WEBHOOK, flags, "metrics-addr")?,
+        folder: PathBuf::from(flags.text(WEBHOOK, "cert-dir")),
+        dns_name: flags.text(WEBHOOK, "dns-name").to_owned(),
+        check_interval: flags.duration("check-interval").unwrap_or(Duration::from_secs(300)),
+        lookahead: flags.duration("lookahead-interval").unwrap_or(Duration::from_secs(90 * 24 * 3600)),
+        tls: TlsOptions {
+            // There is nothing below 1.2 here; a word that upstream does not know is its newest version.
+            only_tls13: !matches!(flags.text(WEBHOOK, "tls-min-version"), "" | "1.0" | "1.1" | "1.2"),
+            ciphers: ciphers.filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+        },
+    })
+}
+
+fn cert_controller(flags: &Parsed) -> Result<CertControllerOptions, String> {
+    refuse_protected_metrics(flags)?;
+    let key = |namespace, name| {
+        ObjectKey::new(flags.text(CERT_CONTROLLER, namespace), flags.text(CERT_CONTROLLER, name))
+    };
+    let named = flags.list("crd-names").to_vec();
+    let definitions = if named.is_empty() { DEFINITIONS.map(str::to_owned).to_vec() } else { named };
+    Ok(CertControllerOptions {
+        connection: Connection::Kubeconfig(None),
+        identity: std::env::var("POD_NAME").unwrap_or_else(|_| super::identity()),
+        election: election(CERT_CONTROLLER, flags)?,
+        service: key("service-namespace", "service-name"),
+        secret: key("secret-namespace", "secret-name"),
+        definitions,
+        interval: flags.duration("crd-requeue-interval").unwrap_or(Duration::from_secs(300)),
+        health: listen(CERT_CONTROLLER, flags, "healthz-addr")?,
+        metrics: listen(CERT_CONTROLLER, flags, "metrics-addr")?,
     })
 }
 

@@ -11,6 +11,7 @@ use sealops_controller::cluster::keys::KeyOptions;
 use sealops_controller::cluster::leader::Timing;
 use sealops_controller::cluster::log::{InfoStream, LogFormat, LogOptions, Threshold};
 use sealops_controller::cluster::metrics::ObjectLabels;
+use sealops_controller::cluster::receiver::ReceiverOptions;
 use sealops_controller::cluster::run::{Connection, HttpOptions, RunOptions};
 use sealops_controller::cluster::sealed::SealedOptions;
 use sealops_controller::cluster::throttle::Rate;
@@ -133,6 +134,12 @@ pub(crate) struct Flags {
     /// Address of the metrics
     #[arg(long, default_value = "0.0.0.0:8081")]
     listen_metrics_addr: SocketAddr,
+    /// Address for signed notices of changed values, which refresh ExternalSecrets at once [default: none]
+    #[arg(long)]
+    refresh_addr: Option<SocketAddr>,
+    /// File with a key that signs notices; any of several
+    #[arg(long, value_delimiter = ',')]
+    refresh_key_file: Vec<PathBuf>,
     /// Longest time for reading a request
     #[arg(long, default_value = "2m", value_parser = duration)]
     read_timeout: Duration,
@@ -188,6 +195,10 @@ impl Flags {
             egress: super::egress(self.no_local_stores),
             generic_targets: self.unsafe_allow_generic_targets,
             restart_workloads: self.restart_workloads,
+            receiver: ReceiverOptions {
+                listen: self.refresh_addr.into_iter().collect(),
+                keys: self.refresh_key_file.clone(),
+            },
             http: HttpOptions {
                 listen: vec![self.listen_addr],
                 listen_metrics: vec![self.listen_metrics_addr],

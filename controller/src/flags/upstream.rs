@@ -14,6 +14,7 @@ use sealops_controller::cluster::http::Limits;
 use sealops_controller::cluster::keys::KeyOptions;
 use sealops_controller::cluster::log::{InfoStream, LogFormat, LogOptions};
 use sealops_controller::cluster::metrics::ObjectLabels;
+use sealops_controller::cluster::receiver::ReceiverOptions;
 use sealops_controller::cluster::run::{Connection, HttpOptions, RunOptions};
 use sealops_controller::cluster::sealed::SealedOptions;
 use sealops_controller::cluster::throttle::Rate;
@@ -150,6 +151,7 @@ fn options(flags: &Parsed, renew_period: Duration) -> Result<RunOptions, String>
         egress: super::egress(false),
         generic_targets: false,
         restart_workloads: false,
+        receiver: ReceiverOptions::default(),
         http: HttpOptions {
             listen: super::addresses(flags.text(FLAGS, "listen-addr"))?,
             listen_metrics: super::addresses(flags.text(FLAGS, "listen-metrics-addr"))?,

@@ -38,7 +38,7 @@ fn ours() -> PathBuf {
 }
 
 /// Upstream's chart without the one that it needs and switches off by default; Helm wants it there all the same.
-fn without_dependencies(chart: &Path) -> Result<TempDir> {
+pub fn without_dependencies(chart: &Path) -> Result<TempDir> {
     let folder = tempfile::tempdir()?;
     for entry in std::fs::read_dir(chart)? {
         let entry = entry?;

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::harness::*;
 
 /// The program under upstream's name.
-fn program(folder: &Path) -> Result<PathBuf> {
+pub fn program(folder: &Path) -> Result<PathBuf> {
     let path = folder.join("external-secrets");
     if !path.exists() {
         symlink(env!("CARGO_BIN_EXE_sealops-controller"), &path)?;
@@ -70,39 +70,6 @@ async fn healthy(mut running: Running) -> Result<String> {
     assert!(http_get(local(running.metrics), "/metrics", &[])?.body.contains("_build_info"));
     assert!(running.process.terminate(PATIENCE)?.success(), "{}", running.process.log()?);
     running.process.log()
-}
-
-#[test]
-fn the_subcommands_stay_healthy_until_they_are_told_to_end() {
-    run(async {
-        for (arguments, word) in [
-            (
-                &[
-                    "webhook",
-                    "--port=10250",
-                    "--dns-name=x.y.svc",
-                    "--cert-dir=/tmp/certs",
-                    "--loglevel=debug",
-                ][..],
-                "webhook",
-            ),
-            (
-                &[
-                    "certcontroller",
-                    "--crd-requeue-interval=5m",
-                    "--service-name=w",
-                    "--enable-partial-cache=true",
-                    "--crd-names=a",
-                    "--crd-names=b,c",
-                ],
-                "certcontroller",
-            ),
-        ] {
-            let log = healthy(start(arguments, "--healthz-addr", None)?).await?;
-            assert!(log.contains("not needed") && log.contains(word), "{log}");
-        }
-        Ok(())
-    });
 }
 
 #[test]

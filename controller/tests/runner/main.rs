@@ -1,6 +1,7 @@
 //! The controller against a real API server, beside the real Sealed Secrets controller and kubeseal.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
+mod admission;
 mod bad_input;
 mod both;
 mod canary;
@@ -36,6 +37,8 @@ mod load;
 mod objects;
 mod offline;
 mod push;
+mod push_takeover;
+mod receiver;
 mod rejected;
 mod restart;
 mod rights;

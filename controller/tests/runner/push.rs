@@ -214,3 +214,42 @@ fn what_is_in_the_way_of_a_push_is_told() {
         pushed(&client, "g", "name", "made").await
     });
 }
+
+/// Bytes that are no text arrive as they are, whether a whole Secret is pushed or a part of it.
+#[test]
+fn a_whole_secret_keeps_its_bytes() {
+    run(async {
+        let plane = control_plane().await?;
+        let client = plane.client()?;
+        for namespace in ["shop", "remote"] {
+            plane.ensure_namespace(namespace).await?;
+        }
+        plane.apply_manifests(&store(&plane)).await?;
+        let values =
+            [("keystore", bytes(7, 3000)), ("raw", vec![0xff, 0, 0xfe, b'"']), ("text", b"amber".to_vec())];
+        let encoded: serde_json::Map<String, Value> = values
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), json!(base64::encode_public(value))))
+            .collect();
+        let source = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "source", "namespace": "shop" },
+            "data": encoded });
+        plane.apply_manifests(&source.to_string()).await?;
+        let _controller = Controller::start(&plane, &[]).await?;
+        let whole = json!({ "data": [{ "match": { "remoteRef": { "remoteKey": "all" } } }] });
+        plane.apply_manifests(&push("whole", whole)).await?;
+        let part = json!({ "dataTo": [{ "storeRef": { "name": "remote" }, "remoteKey": "part",
+            "match": { "regexp": "^(raw|text)$" } }] });
+        plane.apply_manifests(&push("part", part)).await?;
+        for name in ["whole", "part"] {
+            told(&client, name, "Synced").await?;
+        }
+        let secrets = Api::<Secret>::namespaced(client.clone(), "remote");
+        let all: std::collections::BTreeMap<String, Vec<u8>> =
+            values.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        assert!(data(&secrets.get("all").await?) == all);
+        let mut part = all;
+        part.remove("keystore");
+        assert!(data(&secrets.get("part").await?) == part);
+        Ok(())
+    });
+}

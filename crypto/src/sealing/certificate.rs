@@ -129,7 +129,7 @@ impl PublicKeyParts {
 }
 
 /// Writes PEM (RFC 7468) into wiped memory: 64 characters a line and `\n`, as Go's encoder does.
-pub(super) fn encode_pem(tag: &str, der: &[u8]) -> Plaintext {
+pub(crate) fn encode_pem(tag: &str, der: &[u8]) -> Plaintext {
     let text = base64::encode(der);
     let mut out = Plaintext::with_capacity(text.len() + text.len() / 64 + 2 * tag.len() + 40);
     out.push(format!("-----BEGIN {tag}-----\n").as_bytes());
@@ -142,6 +142,6 @@ pub(super) fn encode_pem(tag: &str, der: &[u8]) -> Plaintext {
 }
 
 /// Writes a certificate, which is no secret.
-pub(super) fn encode_certificate(der: &[u8]) -> String {
+pub(crate) fn encode_certificate(der: &[u8]) -> String {
     encode_pem("CERTIFICATE", der).expose_str().unwrap_or_default().to_owned()
 }

@@ -204,7 +204,7 @@ impl KeySpec {
 }
 
 /// Takes the PKCS#1 structure out of PKCS#8 (RFC 5208).
-fn pkcs1_of(pkcs8: &[u8]) -> Result<Plaintext, KeyError> {
+pub(crate) fn pkcs1_of(pkcs8: &[u8]) -> Result<Plaintext, KeyError> {
     let info = PrivateKeyInfoRef::try_from(pkcs8).map_err(|_| KeyError::NotRsa)?;
     if info.algorithm.oid == RSA_ENCRYPTION {
         Ok(info.private_key.as_bytes().into())

@@ -17,8 +17,10 @@ mod label;
 mod ring;
 
 pub use certificate::{Certificate, CertificateError, MAX_PEM_BYTES};
+pub(crate) use certificate::{encode_certificate, encode_pem};
 pub use cipher::{MAX_SEALED_BYTES, SealError, seal};
 pub use fingerprint::Fingerprint;
+pub(crate) use key::pkcs1_of;
 pub use key::{GenerateError, KeyError, KeyPairPem, KeySpec, SealingKey};
 pub use label::{Label, Scope, UnknownScope};
 pub use ring::{RingKey, SealingKeyRing, UnsealError, Unsealed};

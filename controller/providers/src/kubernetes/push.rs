@@ -157,6 +157,23 @@ impl SecretsWriter for KubernetesStore {
         })
     }
 
+    fn put_whole<'a>(
+        &'a self,
+        target: &'a PushTarget,
+        values: &'a BTreeMap<String, Plaintext>,
+    ) -> Option<BoxFuture<'a, Result<(), ProviderError>>> {
+        if target.property.as_deref().is_some_and(|property| !property.is_empty()) {
+            return None;
+        }
+        Some(Box::pin(async move {
+            let put = async {
+                let metadata = Metadata::read(target.metadata.as_ref())?;
+                self.change(target, |object| fill(object, values, &metadata)).await
+            };
+            put.await.map_err(|kind| fail("put", &target.key, kind))
+        }))
+    }
+
     fn delete<'a>(&'a self, target: &'a PushTarget) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(async move {
             let removed = self.change(target, |object| Ok(remove(object, target.property.as_deref())));

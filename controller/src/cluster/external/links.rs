@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::external::notice::{Notice, Remote, remotes_of};
 use crate::external::{
     CREATED_BY, MANAGED, StoreKey, object_version, owner_hash, target_name, wanted_manifest,
 };
@@ -73,6 +74,7 @@ struct Known {
     sources: Vec<Source>,
     /// When this version of the object has something to do again; `None` where it has now, or where nobody knows.
     rests: Option<Rest>,
+    remotes: Vec<Remote>,
 }
 
 /// Until when an object has nothing to do by itself; `None` is for ever.
@@ -104,8 +106,17 @@ impl Links {
         for source in &sources {
             self.readers.entry(source.clone()).or_default().insert(key.clone());
         }
-        self.objects.insert(key.clone(), Known { version, target, sources, rests: None });
+        let remotes = remotes_of(object);
+        self.objects.insert(key.clone(), Known { version, target, sources, remotes, rests: None });
         true
+    }
+
+    /// Returns the objects that a notice means.
+    pub(super) fn meant_by(&self, notice: &Notice) -> Vec<ObjectKey> {
+        let is_meant = |key: &ObjectKey, known: &Known| {
+            known.remotes.iter().any(|remote| notice.means(&key.namespace, remote))
+        };
+        self.objects.iter().filter(|(key, known)| is_meant(key, known)).map(|(key, _)| key.clone()).collect()
     }
 
     pub(super) fn forget_object(&mut self, key: &ObjectKey) {

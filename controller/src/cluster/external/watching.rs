@@ -168,7 +168,7 @@ impl ExternalDriver {
     }
 
     /// Has objects look again that read something which has changed: soon, and not all at the same moment.
-    fn moved(&self, readers: Vec<ObjectKey>) {
+    pub(super) fn moved(&self, readers: Vec<ObjectKey>) {
         let count = u32::try_from(readers.len()).unwrap_or(u32::MAX);
         let spread = SPREAD.saturating_mul(count).min(LONGEST_SPREAD);
         for key in readers {

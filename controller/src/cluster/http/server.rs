@@ -11,10 +11,12 @@ use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use super::limit::{Admission, Peer};
@@ -68,6 +70,7 @@ impl Default for Limits {
 }
 
 struct Server {
+    tls: Option<TlsAcceptor>,
     router: Router,
     metrics: Option<Arc<Metrics>>,
     limits: Limits,
@@ -83,9 +86,27 @@ pub async fn serve(
     limits: Limits,
     shutdown: watch::Receiver<bool>,
 ) {
-    let permits = Arc::new(Semaphore::new(limits.connections));
     let bodies = Semaphore::new(limits.bodies);
-    let server = Arc::new(Server { router, metrics, limits, bodies, shutdown: shutdown.clone() });
+    run(listener, Server { tls: None, router, metrics, limits, bodies, shutdown }).await;
+}
+
+/// As [`serve`], over TLS. The handshake has the time of the headers.
+pub async fn serve_tls(
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    router: Router,
+    metrics: Option<Arc<Metrics>>,
+    limits: Limits,
+    shutdown: watch::Receiver<bool>,
+) {
+    let bodies = Semaphore::new(limits.bodies);
+    run(listener, Server { tls: Some(tls), router, metrics, limits, bodies, shutdown }).await;
+}
+
+async fn run(listener: TcpListener, server: Server) {
+    let (limits, shutdown) = (server.limits, server.shutdown.clone());
+    let permits = Arc::new(Semaphore::new(limits.connections));
+    let server = Arc::new(server);
     let mut connections = JoinSet::new();
     let mut stop = shutdown;
     loop {
@@ -125,7 +146,18 @@ async fn accept(
 
 impl Server {
     async fn connection(self: Arc<Self>, stream: TcpStream, peer: Peer, _permit: OwnedSemaphorePermit) {
-        let server = Arc::clone(&self);
+        match &self.tls {
+            None => self.talk(stream, peer).await,
+            Some(tls) => match timeout(self.limits.headers, tls.accept(stream)).await {
+                Ok(Ok(stream)) => self.talk(stream, peer).await,
+                Ok(Err(error)) => debug!(%error, "the TLS handshake failed"),
+                Err(_) => debug!("the TLS handshake did not end in time"),
+            },
+        }
+    }
+
+    async fn talk(self: &Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer) {
+        let server = Arc::clone(self);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(peer);
             let server = Arc::clone(&server);

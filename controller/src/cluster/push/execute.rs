@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::PushDriver;
 use crate::cluster::leader::WriteGuard;
-use crate::external::push::{self, Plan, StorePlan, Write};
+use crate::external::push::{self, Plan, Pushed, StorePlan, Write};
 use crate::external::{StoreHandle, StoreObject, find_store};
 use crate::object::ClusterReader as _;
 
@@ -102,7 +102,10 @@ impl PushDriver {
             target.resource_policy = self.policy(object, &target).await.map_err(|problem| {
                 Failed::because(format!("{writing}failed to resolve resource policy: {problem}"))
             })?;
-            writer.put(&target, &value).await.map_err(|error| Failed::provider(&writing, &error))?;
+            put(writer, &target, &value)
+                .await
+                .map_err(Failed::because)?
+                .map_err(|error| Failed::provider(&writing, &error))?;
             wrote(entry);
         }
         match of.stop {
@@ -220,4 +223,19 @@ struct PolicySource {
     kind: String,
     name: String,
     key: String,
+}
+
+/// Writes a value in the form that the store holds. The outer error says that it has no form for it.
+async fn put(
+    writer: &dyn SecretsWriter,
+    target: &PushTarget,
+    value: &Pushed,
+) -> Result<Result<(), ProviderError>, String> {
+    if let Pushed::Whole(values) = value
+        && let Some(work) = writer.put_whole(target, values)
+    {
+        return Ok(work.await);
+    }
+    let text = value.text()?;
+    Ok(writer.put(target, &text).await)
 }

@@ -8,7 +8,8 @@ use sealops_crds::secret_store::LabelSelector;
 use sealops_crds::{ClusterSecretStore, CustomResource, PushSecret, SecretStore};
 use sealops_formats::Plaintext;
 
-use super::{ABSENT, PushDriver};
+use super::PushDriver;
+use super::watched::ABSENT;
 use crate::cluster::lock;
 use crate::external::push::{self, SelectedStore};
 use crate::external::{GeneratorProblem, StoreKey, StoreRules, Usage, find_store};

@@ -188,6 +188,15 @@ impl SecretsWriter for Handle {
         Box::pin(async move { self.write("put", self.written()?.put(target, value)).await })
     }
 
+    fn put_whole<'a>(
+        &'a self,
+        target: &'a PushTarget,
+        values: &'a BTreeMap<String, Plaintext>,
+    ) -> Option<BoxFuture<'a, Result<(), ProviderError>>> {
+        let work = self.written().ok()?.put_whole(target, values)?;
+        Some(Box::pin(self.write("put", work)))
+    }
+
     fn delete<'a>(&'a self, target: &'a PushTarget) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(async move { self.write("delete", self.written()?.delete(target)).await })
     }

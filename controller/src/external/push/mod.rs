@@ -15,9 +15,11 @@
 mod keys;
 mod plan;
 mod report;
+mod value;
 
 pub use plan::{Plan, SelectedStore, StorePlan, Write, plan, stale};
 pub use report::{Report, failed, source_deleted, synced};
+pub use value::Pushed;
 
 use std::time::Duration;
 

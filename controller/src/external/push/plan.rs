@@ -11,6 +11,7 @@ use sealops_formats::Plaintext;
 use sealops_providers::PushTarget;
 
 use super::keys;
+use super::value::Pushed;
 use crate::external::{StoreObject, labels_match};
 
 /// A store that a PushSecret names or selects.
@@ -37,7 +38,7 @@ pub struct Write {
     /// Where the value goes.
     pub target: PushTarget,
     /// The value.
-    pub value: Plaintext,
+    pub value: Pushed,
 }
 
 /// What goes to one store.
@@ -194,9 +195,12 @@ fn write_of(entry: Entry, values: &BTreeMap<String, Plaintext>) -> Result<Write,
     let values = keys::converted(values, data.conversion_strategy.as_ref())?;
     let PushMatch { secret_key, remote_ref } = &data.match_;
     let value = match (bundle, secret_key.as_str()) {
-        (Some(bundle), _) => object(values.iter().filter(|(key, _)| bundle.contains(key)))?,
-        (None, "") => object(values.iter())?,
-        (None, key) => values.get(key).ok_or_else(|| format!("secret key {key} does not exist"))?.duplicate(),
+        (Some(bundle), _) => Pushed::whole(values.iter().filter(|(key, _)| bundle.contains(key))),
+        (None, "") => Pushed::whole(values.iter()),
+        (None, key) => {
+            let value = values.get(key).ok_or_else(|| format!("secret key {key} does not exist"))?;
+            Pushed::One(value.duplicate())
+        }
     };
     let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let target = PushTarget {
@@ -207,45 +211,6 @@ fn write_of(entry: Entry, values: &BTreeMap<String, Plaintext>) -> Result<Write,
         resource_policy: None,
     };
     Ok(Write { entry: data, target, value })
-}
-
-/// Returns the values as one JSON object of strings.
-fn object<'a>(values: impl Iterator<Item = (&'a String, &'a &'a Plaintext)>) -> Result<Plaintext, String> {
-    let mut out = Plaintext::from("{");
-    for (index, (key, value)) in values.enumerate() {
-        let text = value.expose_str().ok_or_else(|| {
-            format!(
-                "secret key {key} holds bytes that are no text, which a JSON object cannot carry; push it by itself"
-            )
-        })?;
-        out.push(if index == 0 { b"" } else { b"," });
-        quote(key, &mut out);
-        out.push(b":");
-        quote(text, &mut out);
-    }
-    out.push(b"}");
-    Ok(out)
-}
-
-/// Writes a JSON string as Go does without escaping for HTML.
-fn quote(text: &str, out: &mut Plaintext) {
-    out.push(b"\"");
-    for character in text.chars() {
-        match character {
-            '"' => out.push(b"\\\""),
-            '\\' => out.push(b"\\\\"),
-            '\n' => out.push(b"\\n"),
-            '\r' => out.push(b"\\r"),
-            '\t' => out.push(b"\\t"),
-            '\u{8}' => out.push(b"\\b"),
-            '\u{c}' => out.push(b"\\f"),
-            special @ ('\0'..'\u{20}' | '\u{2028}' | '\u{2029}') => {
-                out.push(format!("\\u{:04x}", u32::from(special)).as_bytes());
-            }
-            other => out.push(other.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
-    }
-    out.push(b"\"");
 }
 
 /// Returns what was written before and is wanted no more: by store, then by place.
@@ -304,7 +269,10 @@ mod tests {
 
     fn planned(spec: Value) -> (Vec<String>, Option<String>, Vec<String>) {
         let plan = plan(&push(spec), &[values()], vec![store("s")]);
-        let texts = plan.stores[0].writes.iter().map(|write| write.value.expose_str().unwrap().to_owned());
+        let texts = plan.stores[0]
+            .writes
+            .iter()
+            .map(|write| write.value.text().unwrap().expose_str().unwrap().to_owned());
         let texts = texts.collect();
         let (_, places, stop) = places(&plan).remove(0);
         (places, stop, texts)
@@ -333,19 +301,6 @@ mod tests {
             { "storeRef": { "name": "s" }, "remoteKey": "none", "match": { "regexp": "zzz" } }] }));
         assert_eq!(places, ["all"]);
         assert_eq!(texts, [r#"{"pass":"pass","user":"user"}"#]);
-    }
-
-    #[test]
-    fn objects_are_json() {
-        let odd = "a\"b\\c\n\t\u{1}\u{2028}<é>";
-        let values = BTreeMap::from([("k".to_owned(), Plaintext::from(odd))]);
-        let values: BTreeMap<&String, &Plaintext> = values.iter().collect();
-        let text = object(values.iter().map(|(key, value)| (*key, value))).unwrap();
-        assert_eq!(text.expose_str().unwrap(), "{\"k\":\"a\\\"b\\\\c\\n\\t\\u0001\\u2028<é>\"}");
-        assert_eq!(serde_json::from_slice::<Value>(text.expose()).unwrap()["k"], odd);
-        let bytes = Plaintext::from(&[0xff][..]);
-        let error = object([(&"k".to_owned(), &&bytes)].into_iter()).unwrap_err();
-        assert!(error.contains("secret key k"), "{error}");
     }
 
     #[test]

@@ -135,6 +135,11 @@ impl Webhook {
         self.state.lock().unwrap().routes.insert(path, (status, body));
     }
 
+    /// Returns how many requests there were below a prefix.
+    pub fn count(&self, prefix: &str) -> usize {
+        self.state.lock().unwrap().requests.get(prefix).map_or(0, Vec::len)
+    }
+
     /// Returns the requests below a prefix, each once, sorted.
     pub fn requests(&self, prefix: &str) -> Vec<String> {
         let state = self.state.lock().unwrap();

@@ -43,6 +43,10 @@
 {{- if $values.livenessProbe.enabled }}
 - --live-addr={{ $values.livenessProbe.spec.address }}:{{ $values.livenessProbe.spec.httpGet.port }}
 {{- end }}
+{{- if $values.refresh.enabled }}
+- --refresh-addr=:{{ $values.refresh.port }}
+- --refresh-key-file=/etc/sealops/refresh/{{ $values.refresh.secretKey }}
+{{- end }}
 {{- if $values.metrics.listen.secure.enabled }}
 {{- fail "metrics.listen.secure.enabled: the metrics are served without TLS; limit who reaches them by a NetworkPolicy or a proxy" }}
 {{- end }}
