@@ -1,5 +1,6 @@
 //! The verbs of `sealops`.
 
+mod check;
 mod completions;
 mod crds;
 mod fetch_cert;
@@ -58,6 +59,7 @@ enum Verb {
     ReEncrypt(re_encrypt::Args),
     Validate(validate::Args),
     Render(render::Args),
+    Check(check::Args),
     Keys(keys::Args),
     FetchCert(fetch_cert::Args),
     Release(release::Args),
@@ -98,6 +100,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
         Verb::ReEncrypt(args) => re_encrypt::run(&args),
         Verb::Validate(args) => validate::run(&args),
         Verb::Render(args) => render::run(&args),
+        Verb::Check(args) => check::run(&args),
         Verb::Keys(args) => keys::run(&args),
         Verb::FetchCert(args) => fetch_cert::run(&args),
         Verb::Release(args) => release::run(&args),

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 use sealops_crds::external_secret::GeneratorRef;
 use sealops_crds::generators::{ClusterGenerator, FakeSpec, GROUP, OPAQUE};
-#[cfg(feature = "cluster")]
+#[cfg(feature = "stores")]
 use sealops_crds::generators::{VaultDynamicSecretSpec, VaultResultType};
 use sealops_crds::secret_store::{Provider, SecretStoreSpec, WebhookProvider};
 use sealops_formats::Plaintext;
 use sealops_providers::{BoxFuture, ProviderError, ProviderErrorKind, RemoteKey, RemoteValue};
-#[cfg(feature = "cluster")]
+#[cfg(feature = "stores")]
 use sealops_providers::{
     ConnectContext, StoreIdentity,
     vault::{DynamicRequest, DynamicResult},
@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-#[cfg(feature = "cluster")]
+#[cfg(feature = "stores")]
 use super::credentials::Credentials;
 use super::credentials::StoreEnvironment;
 use super::direct::connect_once;
@@ -216,7 +216,7 @@ impl Run<'_> {
 
     /// Asks an engine of Vault, as a store of the namespace would. What it leases is recorded nowhere, as upstream; it
     /// ends by itself.
-    #[cfg(feature = "cluster")]
+    #[cfg(feature = "stores")]
     async fn vault(&self, found: &Found) -> Result<BTreeMap<String, Plaintext>, GeneratorProblem> {
         let spec: VaultDynamicSecretSpec = settings(found)?;
         let result = match spec.result_type {
@@ -253,7 +253,7 @@ impl Run<'_> {
     }
 
     /// Without a network there is no engine to ask.
-    #[cfg(not(feature = "cluster"))]
+    #[cfg(not(feature = "stores"))]
     async fn vault(&self, _: &Found) -> Result<BTreeMap<String, Plaintext>, GeneratorProblem> {
         Err(GeneratorProblem::Use("this program reaches no Vault".to_owned()))
     }
