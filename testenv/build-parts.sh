@@ -119,6 +119,7 @@ for set in sealed-secrets external-secrets; do
   go_part template-$set template-$set "-s -w -X main.sources=$sources" template-$set=.
 done
 # Its source is ours and no part of the hash otherwise.
+go_part gjson gjson "-s -w -X main.sources=$(sha256sum <"$here/go/gjson/main.go" | cut -c1-16)" gjson=.
 go_part kstatus kstatus "-s -w -X main.sources=$(sha256sum <"$here/go/kstatus/main.go" | cut -c1-16)" kstatus=.
 # The newest version that can be had as one module; its go.sum is the module's own, with what our module adds.
 go_part external-secrets external-secrets "-s -w" external-secrets=github.com/external-secrets/external-secrets

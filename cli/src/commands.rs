@@ -1,5 +1,6 @@
 //! The verbs of `sealops`.
 
+mod check;
 mod completions;
 mod crds;
 mod fetch_cert;
@@ -66,6 +67,7 @@ const VERBS: &[Verb] = &[
     verb!("re-encrypt", re_encrypt::Args, re_encrypt::run),
     verb!("validate", validate::Args, validate::run),
     verb!("render", render::Args, render::run),
+    verb!("check", check::Args, check::run),
     verb!("keys", keys::Args, keys::run),
     verb!("fetch-cert", fetch_cert::Args, fetch_cert::run),
     verb!("release", release::Args, release::run),

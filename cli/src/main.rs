@@ -21,6 +21,7 @@ mod resealing;
 mod sealed_file;
 mod sealing;
 mod sops;
+mod stores;
 mod ui;
 mod unsealing;
 

@@ -7,34 +7,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use sealops_controller::HINT_ANNOTATION;
-use sealops_crypto::sealing::{Certificate, Scope};
 use sealops_formats::manifest::{Edit, MAX_BYTES, Node, Value};
 
 use crate::error::CommandError;
 use crate::files;
 use crate::input::Input;
 use crate::sealed_file::{SealedFile, SealedObject, write_back};
-use crate::sealing::{Front, MergeTarget, NamespaceLookup, SealOptions, Sealed, seal_manifests};
-
-/// How Secrets are merged.
-pub(crate) struct MergeOptions<'a> {
-    pub(crate) front: Front,
-    pub(crate) certificate: &'a Certificate,
-    /// The scope that was asked for: another one than the file's is an error.
-    pub(crate) scope: Option<Scope>,
-    /// Which SealedSecret of several.
-    pub(crate) name: Option<&'a str>,
-    pub(crate) namespace: Option<&'a str>,
-    pub(crate) other_namespace: NamespaceLookup<'a>,
-    pub(crate) allow_empty_data: bool,
-    pub(crate) allow_any_kind: bool,
-}
+use crate::sealing::{Front, MergeTarget, SealOptions, Sealed, seal_manifests};
 
 /// Merges every Secret of `input` into the file; returns warnings.
 pub(crate) fn merge_into(
     path: &Path,
     input: &Input,
-    options: &MergeOptions<'_>,
+    options: &SealOptions<'_>,
 ) -> Result<Vec<String>, CommandError> {
     let text = files::read(path, MAX_BYTES)?;
     let file = SealedFile::read(Input { name: path.display().to_string(), text })?;
@@ -54,15 +39,10 @@ pub(crate) fn merge_into(
     let sealed = seal_manifests(
         input,
         &SealOptions {
-            front: options.front,
-            certificate: options.certificate,
             scope: None,
             name: Some(object.name()).filter(|name| !name.is_empty()),
-            namespace: options.namespace,
-            other_namespace: options.other_namespace,
-            allow_empty_data: options.allow_empty_data,
-            allow_any_kind: options.allow_any_kind,
             into: Some(MergeTarget { namespace: object.namespace(), scope }),
+            ..*options
         },
     )?;
     let edits = edits(object, &sealed, options);
@@ -71,7 +51,7 @@ pub(crate) fn merge_into(
 }
 
 /// Returns what changes: values, and labels and annotations of the template. Of two values for one place the last counts.
-fn edits(object: &SealedObject, sealed: &Sealed, options: &MergeOptions<'_>) -> Vec<Edit> {
+fn edits(object: &SealedObject, sealed: &Sealed, options: &SealOptions<'_>) -> Vec<Edit> {
     let mut edits = BTreeMap::new();
     let mut put = |path: &[&str], value: &str| {
         let edit = object.edit(path, value);
@@ -98,7 +78,7 @@ fn edits(object: &SealedObject, sealed: &Sealed, options: &MergeOptions<'_>) -> 
 }
 
 /// Returns the only SealedSecret, or the one that the flags name.
-fn choose<'a>(file: &'a SealedFile, options: &MergeOptions<'_>) -> Result<&'a SealedObject, CommandError> {
+fn choose<'a>(file: &'a SealedFile, options: &SealOptions<'_>) -> Result<&'a SealedObject, CommandError> {
     if let [only] = file.objects.as_slice() {
         return Ok(only);
     }

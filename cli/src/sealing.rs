@@ -34,19 +34,21 @@ pub(crate) enum Front {
 /// Finds the namespace of objects that name none.
 pub(crate) type NamespaceLookup<'a> = &'a dyn Fn() -> Result<Option<String>, CommandError>;
 
-/// How Secrets are sealed.
+/// How Secrets are sealed, or merged into a SealedSecret.
+#[derive(Clone, Copy)]
 pub(crate) struct SealOptions<'a> {
     pub(crate) front: Front,
     pub(crate) certificate: &'a Certificate,
-    /// Rewrites the annotations of the input; `None` lets them decide.
+    /// Rewrites the annotations of the input; `None` lets them decide. In a merge another one than the file's is an error.
     pub(crate) scope: Option<Scope>,
+    /// In a merge: which SealedSecret of several.
     pub(crate) name: Option<&'a str>,
     /// The namespace that was asked for by name: another one in the input is an error.
     pub(crate) namespace: Option<&'a str>,
     pub(crate) other_namespace: NamespaceLookup<'a>,
     pub(crate) allow_empty_data: bool,
     pub(crate) allow_any_kind: bool,
-    /// The object that the values go into.
+    /// The object that the values go into; set by the merge itself.
     pub(crate) into: Option<MergeTarget<'a>>,
 }
 

@@ -7,16 +7,24 @@ use sealops_controller::directory::{self, Directory, RenderOptions, Rendered};
 use sealops_controller::object::SecretObject;
 use sealops_controller::sealed::OpenOptions;
 use sealops_controller::templates::TemplateOptions;
+use sealops_providers::Reach;
 
 use crate::error::CommandError;
 use crate::files::{self, Access, NewFile};
 use crate::sealing::Format;
+use crate::stores::{self, StoreFlags};
 use crate::{keys, ui, unsealing};
 
 /// Render the Secrets of a folder of manifests, without a cluster
 ///
 /// The reconcilers are those of the controller: SealedSecrets are opened with --key, ExternalSecrets are read from
 /// their stores. One object that cannot be rendered fails the whole run, and nothing is written.
+///
+/// Stores on a network are asked only where --allow-server or --allow-network says so; without, each object says which
+/// server it would ask. They log in with Secrets of the folder, those of its SealedSecrets included. Nothing is ever
+/// written to a store: PushSecrets are left out, and generators run only with --allow-generators. An ExternalSecret that
+/// merges into a Secret which is not in the folder is left out too; one that merges into a Secret of the folder gives the
+/// merged Secret. What is left out is said on stderr.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -44,12 +52,16 @@ pub(super) struct Args {
     /// Write into a git work tree although the folder is not ignored
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    stores: StoreFlags,
 }
 
 const EXAMPLES: &str = "Examples:
   sealops render manifests/ --key tls.key
   sealops render manifests/ --key keys.yaml -o \"$(mktemp -d)\"
-  sealops render manifests/ --key tls.key | kubectl apply -f -";
+  sealops render manifests/ --key tls.key | kubectl apply -f -
+  sealops render manifests/ --key tls.key --allow-server https://vault.example.com:8200
+  sealops render manifests/ --allow-server 'https://secretsmanager.*.amazonaws.com' --own-identity";
 
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     if let Some(folder) = args.output.as_deref().filter(|_| !args.force) {
@@ -57,15 +69,24 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     }
     let ring = keys::read(&args.key)?;
     let folder = Arc::new(Directory::load(&args.folder).map_err(CommandError::input)?);
+    let environment = args.stores.environment()?;
+    let reach = Arc::clone(&environment.reach);
     let options = RenderOptions {
+        environment,
+        generators: args.stores.allow_generators,
+        now: jiff::Timestamp::now().as_second(),
+        deadline: args.stores.deadline(),
         default_namespace: args.namespace.clone(),
         open: OpenOptions {
             templates: TemplateOptions { allow_random_functions: args.allow_random_functions },
             ..OpenOptions::default()
         },
     };
-    let rendered = pollster::block_on(directory::render(&folder, &ring, &options));
-    judge(args, &rendered)?;
+    let rendered = stores::wait(directory::render(&folder, &ring, &options))?;
+    for left_out in &rendered.left_out {
+        ui::note(&format!("left out: {}: {}: {}", left_out.source, left_out.object, left_out.message));
+    }
+    judge(args, &rendered, &reach)?;
     let secrets = rendered.secrets.iter().map(|rendered| &rendered.secret);
     match &args.output {
         Some(folder) => write(folder, secrets, args.format),
@@ -77,7 +98,7 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
 }
 
 /// Lists every problem in one error.
-fn judge(args: &Args, rendered: &Rendered) -> Result<(), CommandError> {
+fn judge(args: &Args, rendered: &Rendered, reach: &Reach) -> Result<(), CommandError> {
     if rendered.problems.is_empty() {
         return if rendered.secrets.is_empty() && !args.allow_empty {
             Err(CommandError::input("there is no Secret to render")
@@ -94,8 +115,10 @@ fn judge(args: &Args, rendered: &Rendered) -> Result<(), CommandError> {
     for problem in &rendered.problems {
         text.push_str(&format!("\n  {}: {}: {}", problem.source, problem.object, problem.message));
     }
-    let error = CommandError::input(text);
-    Err(if args.key.is_empty() {
+    let is_unavailable = rendered.problems.iter().any(|problem| problem.is_unavailable);
+    let mut error = if is_unavailable { CommandError::connection(text) } else { CommandError::input(text) };
+    error.hints = stores::hints(reach);
+    Err(if args.key.is_empty() && error.hints.is_empty() {
         error.hint("--key FILE gives the private keys of SealedSecrets")
     } else {
         error

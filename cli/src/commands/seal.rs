@@ -8,8 +8,8 @@ use crate::certificates::{self, CertificateFlags};
 use crate::connection::ConnectionFlags;
 use crate::error::CommandError;
 use crate::files::{self, Access, NewFile};
-use crate::merging::{MergeOptions, merge_into};
-use crate::sealing::{Format, Front, SealOptions, seal_manifests, seal_raw};
+use crate::merging::merge_into;
+use crate::sealing::{Format, Front, NamespaceLookup, SealOptions, seal_manifests, seal_raw};
 use crate::{input, ui};
 
 /// Seal Secrets so that they can be committed
@@ -89,18 +89,8 @@ fn certificate(args: &Args) -> Result<Certificate, CommandError> {
 fn manifests(args: &Args) -> Result<Vec<u8>, CommandError> {
     let certificate = certificate(args)?;
     let input = input::read(args.secret_file.as_deref(), "json/yaml k8s resource")?;
-    let options = SealOptions {
-        front: Front::Sealops,
-        certificate: &certificate,
-        scope: args.scope,
-        name: args.name.as_deref(),
-        namespace: args.namespace.as_deref(),
-        other_namespace: &|| args.connection.namespace(),
-        allow_empty_data: args.allow_empty_data,
-        allow_any_kind: args.allow_any_kind,
-        into: None,
-    };
-    let sealed = seal_manifests(&input, &options)?;
+    let other_namespace = || args.connection.namespace();
+    let sealed = seal_manifests(&input, &options(args, &certificate, &other_namespace))?;
     for warning in &sealed.warnings {
         ui::warn(warning);
     }
@@ -110,20 +100,29 @@ fn manifests(args: &Args) -> Result<Vec<u8>, CommandError> {
 fn merge(args: &Args, path: &Path) -> Result<(), CommandError> {
     let certificate = certificate(args)?;
     let input = input::read(args.secret_file.as_deref(), "json/yaml k8s resource")?;
-    let options = MergeOptions {
-        front: Front::Sealops,
-        certificate: &certificate,
-        scope: args.scope,
-        name: args.name.as_deref(),
-        namespace: args.namespace.as_deref(),
-        other_namespace: &|| args.connection.namespace(),
-        allow_empty_data: args.allow_empty_data,
-        allow_any_kind: args.allow_any_kind,
-    };
-    for warning in merge_into(path, &input, &options)? {
+    let other_namespace = || args.connection.namespace();
+    for warning in merge_into(path, &input, &options(args, &certificate, &other_namespace))? {
         ui::warn(&warning);
     }
     Ok(())
+}
+
+fn options<'a>(
+    args: &'a Args,
+    certificate: &'a Certificate,
+    other_namespace: NamespaceLookup<'a>,
+) -> SealOptions<'a> {
+    SealOptions {
+        front: Front::Sealops,
+        certificate,
+        scope: args.scope,
+        name: args.name.as_deref(),
+        namespace: args.namespace.as_deref(),
+        other_namespace,
+        allow_empty_data: args.allow_empty_data,
+        allow_any_kind: args.allow_any_kind,
+        into: None,
+    }
 }
 
 fn raw(args: &Args) -> Result<Vec<u8>, CommandError> {

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use sealops_controller::pflag::{self, ParseError, Parsed};
 use sealops_controller::sealed::OpenOptions;
 use sealops_controller::templates::TemplateOptions;
-use sealops_crypto::sealing::{Label, Scope};
+use sealops_crypto::sealing::{Certificate, Label, Scope};
 use sealops_formats::manifest;
 
 use self::flags::FLAGS;
@@ -25,8 +25,8 @@ use crate::certificates::{self, CertificateFlags};
 use crate::connection::ConnectionFlags;
 use crate::error::CommandError;
 use crate::files::{self, Access, NewFile};
-use crate::merging::{MergeOptions, merge_into};
-use crate::sealing::{Format, Front, SealOptions, seal_manifests, seal_raw};
+use crate::merging::merge_into;
+use crate::sealing::{Format, Front, NamespaceLookup, SealOptions, seal_manifests, seal_raw};
 use crate::{input, keys, ui, unsealing};
 
 const VERSION: &str = "kubeseal version: v0.40.0\n";
@@ -117,35 +117,34 @@ fn merge(
     // Upstream's order of errors: the file, then the input.
     files::read(&path, manifest::MAX_BYTES)?;
     let input = read(flags, "json/yaml k8s resource")?;
-    let options = MergeOptions {
+    let other_namespace = || connection.namespace();
+    merge_into(&path, &input, &options(flags, &certificate, &other_namespace)).map(drop)
+}
+
+fn options<'a>(
+    flags: &'a Parsed,
+    certificate: &'a Certificate,
+    other_namespace: NamespaceLookup<'a>,
+) -> SealOptions<'a> {
+    SealOptions {
         front: Front::Kubeseal,
-        certificate: &certificate,
+        certificate,
         scope: Some(scope(flags)).filter(|scope| *scope != Scope::Strict),
         name: flags.non_empty("name"),
         namespace: flags.non_empty("namespace"),
-        other_namespace: &|| connection.namespace(),
+        other_namespace,
         allow_empty_data: flags.is_set("allow-empty-data"),
         allow_any_kind: false,
-    };
-    merge_into(&path, &input, &options).map(drop)
+        into: None,
+    }
 }
 
 fn seal(flags: &Parsed, source: &CertificateFlags, connection: &ConnectionFlags) -> Result<(), CommandError> {
     let format = format(flags)?;
     let certificate = certificates::load(source, connection)?;
     let input = read(flags, "json/yaml k8s resource")?;
-    let options = SealOptions {
-        front: Front::Kubeseal,
-        certificate: &certificate,
-        scope: Some(scope(flags)).filter(|scope| *scope != Scope::Strict),
-        name: flags.non_empty("name"),
-        namespace: flags.non_empty("namespace"),
-        other_namespace: &|| connection.namespace(),
-        allow_empty_data: flags.is_set("allow-empty-data"),
-        allow_any_kind: false,
-        into: None,
-    };
-    let sealed = seal_manifests(&input, &options)?;
+    let other_namespace = || connection.namespace();
+    let sealed = seal_manifests(&input, &options(flags, &certificate, &other_namespace))?;
     write(flags, format.text(&sealed.objects).expose())
 }
 

@@ -166,12 +166,16 @@ fn nothing_leaks() {
             format!("sealops keys verify {name} sealed.yaml -i keys/backup-first.age-key"),
             format!("sealops release --kubeconfig {name} --server https://127.0.0.1:1"),
             format!("sealops render {name} --key {name} -o rendered"),
+            format!("sealops check {name} --key keys/interop-2048.key --offline"),
+            format!("sealops check {name} --key {name} --allow-network --json"),
         ] {
             watch.run(&line, &text);
         }
     }
     let run = watch.run("sealops render folder --key keys/interop-2048.key -o rendered", "");
     run.fails(1, &["ExternalSecret shop/es"]);
+    let run = watch.run("sealops check folder --json", "");
+    assert!(run.code == 1 && run.out.contains("value-missing"), "{}{}", run.out, run.err);
 }
 
 /// The other half: where it is asked for, it comes out.

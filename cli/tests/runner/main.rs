@@ -9,11 +9,13 @@
 mod backup;
 mod bad_input;
 mod canary;
+mod check;
 mod kubeseal;
 mod kubeseal_table;
 mod live;
 mod many_manifests;
 mod oracle;
+mod render_stores;
 mod resealing;
 mod sandbox;
 mod seal;

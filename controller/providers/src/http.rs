@@ -146,6 +146,7 @@ impl HttpClient {
         let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
         let host = format!("{}{port}", uri.host().unwrap_or_default());
         egress::check(self.extras.egress, uri.host().unwrap_or_default())?;
+        self.extras.reach.server(&format!("{}://{host}", uri.scheme_str().unwrap_or_default()))?;
         let is_tls = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,

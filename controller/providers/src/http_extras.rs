@@ -18,7 +18,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 
 use crate::http::{Connector, builder, connector};
-use crate::{Egress, ProviderErrorKind};
+use crate::{Egress, ProviderErrorKind, Reach};
 
 /// Settings of a connection that are rarely wanted.
 #[derive(Debug, Default)]
@@ -31,6 +31,8 @@ pub struct Extras {
     pub proxies: Proxies,
     /// Which addresses may be connected to. A proxy is reached wherever it is, and looks up names itself.
     pub egress: Egress,
+    /// Which servers may be asked, whatever their address is.
+    pub reach: Arc<Reach>,
 }
 
 /// Which proxy a request goes through. Every proxy is asked to connect (`CONNECT`), for addresses without TLS too.

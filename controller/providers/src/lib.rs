@@ -33,6 +33,7 @@ pub mod key_service;
 mod kubernetes;
 #[cfg(feature = "local-keys")]
 pub mod local;
+mod reach;
 #[cfg(feature = "http")]
 pub mod retry;
 mod store;
@@ -47,6 +48,7 @@ use std::pin::Pin;
 pub use duration::go_duration;
 pub use error::{ProviderError, ProviderErrorKind, Retry};
 pub use key_service::KeyService;
+pub use reach::{OwnIdentity, Reach, Refusals};
 pub use store::{
     ConnectContext, CredentialSource, Dialect, Egress, Find, PropertyRule, PushTarget, RemoteKey,
     RemoteSecret, RemoteValue, Render, RenderProblem, SecretsReader, SecretsWriter, Selector, StoreCheck,

@@ -7,7 +7,7 @@ use sealops_crds::secret_store::{Provider, SecretStoreSpec};
 use sealops_formats::Plaintext;
 use serde_json::Value;
 
-use crate::{BoxFuture, ProviderError, ProviderErrorKind, fake};
+use crate::{BoxFuture, ProviderError, ProviderErrorKind, Reach, fake};
 
 /// Which value of a store is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -270,6 +270,11 @@ pub trait CredentialSource: Send + Sync {
         Egress::NoLinkLocal
     }
 
+    /// Returns which servers may be asked, and as whom.
+    fn reach(&self) -> Arc<Reach> {
+        Arc::default()
+    }
+
     /// Returns a variable of the process that replaces a cloud's own address, unless it is empty.
     fn address(&self, variable: &str) -> Option<String> {
         std::env::var(variable).ok().filter(|text| !text.is_empty())
@@ -373,6 +378,14 @@ pub async fn connect(
             kind,
         })
     };
+    if let Some(provider) = &store.provider
+        && !context.credentials.reach().is_open()
+        && !asks_before_it_connects(provider)
+    {
+        let text =
+            "the servers of this provider cannot be limited, so it is asked only where all are allowed";
+        return fail(provider.name(), ProviderErrorKind::Forbidden(text.to_owned()));
+    }
     match &store.provider {
         Some(Provider::Fake(settings)) => {
             let fake = fake::FakeStore::new(settings.clone(), context.store);
@@ -397,4 +410,18 @@ pub async fn connect(
         Some(other) => fail(other.name(), ProviderErrorKind::NotBuilt),
         None => fail("unknown", ProviderErrorKind::Invalid("spec.provider is missing".to_owned())),
     }
+}
+
+/// Whether a provider asks [`Reach`] for every server before it sends anything there. One that is not known to do so is not
+/// opened where the servers are limited.
+fn asks_before_it_connects(provider: &Provider) -> bool {
+    matches!(
+        provider,
+        Provider::Fake(_)
+            | Provider::Kubernetes(_)
+            | Provider::Webhook(_)
+            | Provider::Vault(_)
+            | Provider::OpenBao(_)
+            | Provider::Aws(_)
+    )
 }

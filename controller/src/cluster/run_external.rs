@@ -159,6 +159,7 @@ impl ExternalHalf {
             templates: TemplateOptions { allow_random_functions: true },
             network: true,
             egress: options.stores.egress,
+            ..StoreEnvironment::default()
         };
         let class = options.stores.class.clone();
         let news = Arc::new(StoreNews::new(Arc::clone(metrics)));

@@ -74,6 +74,12 @@ impl Manifest {
         own_group == group && self.kind() == kind
     }
 
+    /// Returns kind, namespace and name for messages.
+    pub fn title(&self) -> String {
+        let part = |field| self.metadata(field).unwrap_or("?");
+        format!("{} {}/{}", self.kind(), part("namespace"), part("name"))
+    }
+
     /// Returns a name from the metadata, for objects that are looked up.
     pub fn metadata(&self, field: &str) -> Option<&str> {
         self.root.str_at(&["metadata", field]).filter(|text| !text.is_empty())

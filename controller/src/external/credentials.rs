@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sealops_crds::Metadata;
 use sealops_formats::Plaintext;
 use sealops_providers::{
-    BoxFuture, CredentialSource, Egress, ProviderErrorKind, Render, RenderProblem, Selector, StoreIdentity,
-    TemplateValue, TokenRequest,
+    BoxFuture, CredentialSource, Egress, ProviderErrorKind, Reach, Render, RenderProblem, Selector,
+    StoreIdentity, TemplateValue, TokenRequest,
 };
 use sealops_template::Value;
 use sealops_template::value::{Map, Text};
@@ -63,11 +63,18 @@ pub struct StoreEnvironment {
     pub egress: Egress,
     /// Whether anything may be connected to at all.
     pub network: bool,
+    /// Which servers may be asked, and as whom.
+    pub reach: Arc<Reach>,
 }
 
 impl Default for StoreEnvironment {
     fn default() -> Self {
-        Self { templates: TemplateOptions::default(), egress: Egress::NoLinkLocal, network: false }
+        Self {
+            templates: TemplateOptions::default(),
+            egress: Egress::NoLinkLocal,
+            network: false,
+            reach: Arc::default(),
+        }
     }
 }
 
@@ -159,6 +166,10 @@ impl CredentialSource for Credentials<'_> {
 
     fn egress(&self) -> Egress {
         self.environment.egress
+    }
+
+    fn reach(&self) -> Arc<Reach> {
+        Arc::clone(&self.environment.reach)
     }
 
     fn secret<'a>(&'a self, selector: &'a Selector) -> BoxFuture<'a, Result<Plaintext, ProviderErrorKind>> {

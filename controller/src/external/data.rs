@@ -87,7 +87,7 @@ impl Fetched {
 }
 
 /// Returns every store that the object names.
-pub(super) fn stores_of(external: &ExternalSecret) -> Vec<&StoreRef> {
+pub(crate) fn stores_of(external: &ExternalSecret) -> Vec<&StoreRef> {
     let spec = &external.spec;
     let data = spec.data.iter().map(|entry| entry.source_ref.as_ref());
     let from = spec.data_from.iter().map(|entry| entry.source_ref.as_ref());
@@ -340,7 +340,10 @@ fn wants_metadata(remote: &RemoteRef, dialect: Dialect) -> bool {
 fn failure(error: ProviderError) -> Failure {
     match error.kind {
         ProviderErrorKind::NotFound => Failure::missing(),
-        _ => Failure::cause(error.to_string()),
+        _ => {
+            let cause = Failure::cause(error.to_string());
+            Failure { provider: Some(error.kind), ..cause }
+        }
     }
 }
 

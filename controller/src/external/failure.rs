@@ -1,5 +1,7 @@
 //! Why an ExternalSecret did not become a Secret. Condition messages are upstream's closed set; causes go to events.
 
+use sealops_providers::ProviderErrorKind;
+
 use crate::object::ReadError;
 use crate::outcome::{CommitError, CommitErrorKind, Event, Retry};
 
@@ -18,6 +20,8 @@ pub struct Failure {
     pub is_foreign: bool,
     /// Whether the status names the target all the same.
     pub bound: bool,
+    /// What the provider said, where it is the provider's failure.
+    pub provider: Option<ProviderErrorKind>,
     /// What happened before it.
     pub events: Vec<Event>,
 }
@@ -36,6 +40,7 @@ impl Failure {
             is_missing: false,
             is_foreign: false,
             bound: false,
+            provider: None,
             events: Vec::new(),
         }
     }
@@ -48,6 +53,11 @@ impl Failure {
     /// Returns the failure that a store has no such value.
     pub fn missing() -> Self {
         Self { is_missing: true, ..Self::cause("Secret does not exist") }
+    }
+
+    /// Returns whether a server did not answer as it should, so that another time may be better.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self.provider, Some(ProviderErrorKind::Unavailable(_) | ProviderErrorKind::Throttled(_)))
     }
 
     /// Says at which entry it failed, such as `spec.data[1] (key: pass)`.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use sealops_formats::Plaintext;
+use sealops_formats::tree::json_quoted;
 use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -92,7 +93,7 @@ pub(super) fn rewrite(raw: &str, numbers: Numbers, out: &mut Plaintext) {
         Kind::Null | Kind::Bool => out.push(raw.trim().as_bytes()),
         Kind::Number if numbers == Numbers::AsWritten => out.push(raw.trim().as_bytes()),
         Kind::Number => out.push(go_number(raw).as_bytes()),
-        Kind::Text => quote(text(raw).unwrap_or_default().expose_str().unwrap_or_default(), out),
+        Kind::Text => json_quoted(out, text(raw).unwrap_or_default().expose()),
         Kind::List => {
             out.push(b"[");
             for (index, item) in items(raw).unwrap_or_default().into_iter().enumerate() {
@@ -106,7 +107,7 @@ pub(super) fn rewrite(raw: &str, numbers: Numbers, out: &mut Plaintext) {
             out.push(b"{");
             for (index, (key, value)) in sorted.into_iter().enumerate() {
                 out.push(if index == 0 { b"" } else { b"," });
-                quote(&key, out);
+                json_quoted(out, key.as_bytes());
                 out.push(b":");
                 rewrite(value, numbers, out);
             }
@@ -121,7 +122,7 @@ pub(super) fn write_object<'a>(entries: impl IntoIterator<Item = (&'a str, &'a P
     out.push(b"{");
     for (index, (key, value)) in entries.into_iter().enumerate() {
         out.push(if index == 0 { b"" } else { b"," });
-        quote(key, &mut out);
+        json_quoted(&mut out, key.as_bytes());
         out.push(b":");
         out.push(value.expose());
     }
@@ -132,42 +133,8 @@ pub(super) fn write_object<'a>(entries: impl IntoIterator<Item = (&'a str, &'a P
 /// Returns a string as JSON; each byte that is not UTF-8 becomes an escape, as in Go.
 pub(super) fn quoted(value: &Plaintext) -> Plaintext {
     let mut out = Plaintext::default();
-    out.push(b"\"");
-    for chunk in value.expose().utf8_chunks() {
-        escape(chunk.valid(), &mut out);
-        chunk.invalid().iter().for_each(|_| out.push(b"\\ufffd"));
-    }
-    out.push(b"\"");
+    json_quoted(&mut out, value.expose());
     out
-}
-
-fn quote(text: &str, out: &mut Plaintext) {
-    out.push(b"\"");
-    escape(text, out);
-    out.push(b"\"");
-}
-
-fn escape(text: &str, out: &mut Plaintext) {
-    let mut start = 0;
-    for (at, character) in text.char_indices() {
-        let escaped = match character {
-            '"' => "\\\"".to_owned(),
-            '\\' => "\\\\".to_owned(),
-            '\n' => "\\n".to_owned(),
-            '\r' => "\\r".to_owned(),
-            '\t' => "\\t".to_owned(),
-            '\u{8}' => "\\b".to_owned(),
-            '\u{c}' => "\\f".to_owned(),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
-                format!("\\u{:04x}", u32::from(character))
-            }
-            _ => continue,
-        };
-        out.push(&text.as_bytes()[start..at]);
-        out.push(escaped.as_bytes());
-        start = at + character.len_utf8();
-    }
-    out.push(&text.as_bytes()[start..]);
 }
 
 /// A double as Go's `encoding/json` writes it: an exponent for what is very large or small.

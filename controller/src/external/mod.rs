@@ -10,12 +10,12 @@
 //!   template::render or Content::copied ──► target::decide ──► Change ──► (committer) ──► report
 //! ```
 
-#[cfg(feature = "cluster")]
+#[cfg(feature = "stores")]
 mod batches;
-#[cfg(feature = "cluster")]
+#[cfg(feature = "stores")]
 mod breaker;
 pub mod children;
-#[cfg(feature = "cluster")]
+#[cfg(feature = "stores")]
 mod connections;
 mod credentials;
 mod cron;
@@ -30,7 +30,7 @@ mod ledger;
 mod manifest;
 pub mod notice;
 pub mod push;
-#[cfg(feature = "cluster")]
+#[cfg(feature = "stores")]
 mod reads;
 mod refresh;
 mod report;
@@ -45,19 +45,22 @@ mod template;
 mod test_world;
 mod values;
 
-#[cfg(feature = "cluster")]
+#[cfg(feature = "stores")]
 pub use breaker::Open;
-#[cfg(feature = "cluster")]
+#[cfg(feature = "stores")]
 pub use connections::{CheckError, Checked, Connections, Observer};
 pub use credentials::{Referenced, StoreEnvironment, Used};
+pub(crate) use data::stores_of;
 pub use direct::{DirectStores, connect_once};
 pub use failure::Failure;
+pub(crate) use generators::plural_of as generator_plural;
 pub use generators::{Generated, GeneratorProblem, Generators, ObjectGenerators};
 #[cfg(feature = "cluster")]
 pub use generators::{clean_up, expires};
 pub use hash::{content_hash, data_hash, object_version, owner_hash, text_hash, version_of};
 pub use ledger::{Ledger, Left, Usage};
 pub use manifest::{deleted as deleted_manifest, refusal, wanted as wanted_manifest};
+pub(crate) use refresh::interval;
 pub use refresh::{Due, due, go_duration};
 pub use report::{Done, Report, Settled, report};
 pub use selector::matches as labels_match;
@@ -66,6 +69,7 @@ pub use store::{
 };
 #[cfg(feature = "cluster")]
 pub use store_status::{CIRCUIT_OPEN, Verdict, check_interval};
+pub(crate) use target::creation_policy;
 pub use target::{CREATED_BY, DATA_HASH, FINALIZER, MANAGED, field_manager, is_valid};
 
 use sealops_crds::ExternalSecret;
@@ -331,6 +335,21 @@ pub async fn deleted(external: &ExternalSecret, cluster: &dyn ClusterReader) -> 
     let secret = secret.map_err(|error| Failure::read(&error))?;
     let own = secret.filter(|secret| target::controls(external, &secret.metadata));
     Ok(own.map_or_else(Outcome::nothing, |secret| Outcome::one(Change::Delete(secret))))
+}
+
+/// Returns what is wrong with an object's template, or with what it refers to, before there are values.
+pub(crate) async fn template_problem(
+    external: &ExternalSecret,
+    objects: &dyn ObjectReader,
+    allow_token_secrets: bool,
+) -> Option<Failure> {
+    let is_secret = wanted_manifest(external).is_none();
+    let scope = if is_secret { template::Scope::Secret } else { template::Scope::Manifest };
+    match template::gather(external, objects, scope).await {
+        Err(failure) => Some(failure),
+        Ok(gathered) if !allow_token_secrets => gathered.and_then(|gathered| gathered.refused_type()),
+        Ok(_) => None,
+    }
 }
 
 /// Returns whether an object has templates to render.

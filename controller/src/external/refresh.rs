@@ -124,7 +124,7 @@ fn end_of_window(schedule: &Schedule, duration: i64, at: i64) -> Option<i64> {
 }
 
 /// Returns the interval between fetches; `None` for zero, which means never again.
-pub(super) fn interval(external: &ExternalSecret) -> Result<Option<Duration>, Failure> {
+pub(crate) fn interval(external: &ExternalSecret) -> Result<Option<Duration>, Failure> {
     let periodic =
         external.spec.refresh_policy.as_ref().is_none_or(|policy| *policy == RefreshPolicy::Periodic);
     match external.spec.refresh_interval.as_deref() {

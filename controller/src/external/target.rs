@@ -65,7 +65,7 @@ impl Content {
 }
 
 /// Returns what happens to a target by default.
-pub(super) fn creation_policy(external: &ExternalSecret) -> CreationPolicy {
+pub(crate) fn creation_policy(external: &ExternalSecret) -> CreationPolicy {
     let target = external.spec.target.as_ref();
     target.and_then(|target| target.creation_policy.clone()).unwrap_or(CreationPolicy::Owner)
 }

@@ -63,6 +63,14 @@ pub(super) struct Gathered {
     pub(super) parts: Vec<Part>,
 }
 
+impl Gathered {
+    /// Returns that the type is one of those that no Secret may have.
+    pub(super) fn refused_type(&self) -> Option<Failure> {
+        let secret = SecretObject { type_: self.template.type_.clone(), ..SecretObject::default() };
+        refuse_tokens(&secret).err()
+    }
+}
+
 /// Reads the template and what it refers to; `None` where there is none.
 ///
 /// # Errors

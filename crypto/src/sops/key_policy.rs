@@ -104,18 +104,28 @@ impl KeyPolicy {
         self.0 == Rules::Open
     }
 
+    /// Checks an address that is no key's: scheme, host, port, path.
+    ///
+    /// # Errors
+    /// Returns it where it is not on the list.
+    pub fn check_address(&self, address: &str) -> Result<(), NotAllowed> {
+        self.check_name(address.to_owned())
+    }
+
     /// Checks a key: its address or identity, its role, its profile.
     ///
     /// # Errors
     /// Returns what of it is not on the list.
     pub fn check(&self, key: &MasterKey) -> Result<(), NotAllowed> {
+        names(key).into_iter().try_for_each(|name| self.check_name(name))
+    }
+
+    fn check_name(&self, name: String) -> Result<(), NotAllowed> {
         let Rules::Only(patterns) = &self.0 else { return Ok(()) };
-        for name in names(key) {
-            if !is_plain(&name) || !patterns.iter().any(|pattern| pattern.matches(&name)) {
-                return Err(NotAllowed { name });
-            }
+        if is_plain(&name) && patterns.iter().any(|pattern| pattern.matches(&name)) {
+            return Ok(());
         }
-        Ok(())
+        Err(NotAllowed { name })
     }
 }
 

@@ -12,6 +12,7 @@
 mod de;
 mod edit;
 mod emit;
+mod events;
 mod json;
 mod node;
 mod scalar;

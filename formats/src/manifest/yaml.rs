@@ -2,31 +2,24 @@
 
 use std::collections::HashMap;
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
+use granit_parser::{Event, ScalarStyle, Span, Tag};
 
+use super::ParseError;
+use super::events::{Events, fail, line};
 use super::node::{Document, Entries, Node, ScalarKind, Value, Warning, WarningKind};
 use super::scalar::{Resolved, resolve};
-use super::{MAX_DEPTH, ParseError};
 use crate::{Plaintext, base64};
 
 /// Parses every document; empty ones are left out.
 pub(super) fn parse(text: &str, nodes: usize) -> Result<Vec<Document>, ParseError> {
     let mut builder = Builder {
-        events: Parser::new_from_str(text),
+        events: Events::new(text, nodes),
         anchors: HashMap::new(),
         warnings: Vec::new(),
         path: Vec::new(),
-        count: 0,
-        nodes,
     };
     let mut documents = Vec::new();
-    while let Some((event, span)) = builder.next()? {
-        if matches!(
-            event,
-            Event::StreamStart | Event::StreamEnd | Event::DocumentStart(..) | Event::DocumentEnd
-        ) {
-            continue;
-        }
+    while let Some((event, span)) = builder.events.next_document()? {
         builder.anchors.clear();
         let root = builder.node(event, span, 0)?;
         let warnings = std::mem::take(&mut builder.warnings);
@@ -38,40 +31,15 @@ pub(super) fn parse(text: &str, nodes: usize) -> Result<Vec<Document>, ParseErro
 }
 
 struct Builder<'input> {
-    events: Parser<'input, granit_parser::StrInput<'input>>,
+    events: Events<'input>,
     anchors: HashMap<usize, Node>,
     warnings: Vec<Warning>,
     path: Vec<String>,
-    count: usize,
-    /// The most that `count` may be.
-    nodes: usize,
 }
 
 impl<'input> Builder<'input> {
-    /// Returns the next event that is no comment.
-    fn next(&mut self) -> Result<Option<(Event<'input>, Span)>, ParseError> {
-        loop {
-            match self.events.next() {
-                Some(Ok((Event::Comment(..), _))) => {}
-                Some(Ok(found)) => return Ok(Some(found)),
-                Some(Err(error)) => return Err(syntax(&error)),
-                None => return Ok(None),
-            }
-        }
-    }
-
-    fn expect_next(&mut self, span: Span) -> Result<(Event<'input>, Span), ParseError> {
-        self.next()?.ok_or_else(|| fail(span, "the document ends in the middle"))
-    }
-
     fn node(&mut self, event: Event<'input>, span: Span, depth: usize) -> Result<Node, ParseError> {
-        self.count += 1;
-        if self.count > self.nodes {
-            return Err(fail(span, "the document has too many nodes"));
-        }
-        if depth > MAX_DEPTH {
-            return Err(fail(span, "the document is nested too deeply"));
-        }
+        self.events.enter(span, depth)?;
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 (self.scalar(&text, style, tag.as_deref(), span)?, anchor)
@@ -83,7 +51,7 @@ impl<'input> Builder<'input> {
         };
         let node = Node { line: line(span), value };
         if anchor != 0 {
-            let copy = node.duplicate(&mut self.count);
+            let copy = node.duplicate(&mut self.events.count);
             self.anchors.insert(anchor, copy);
         }
         Ok(node)
@@ -93,14 +61,15 @@ impl<'input> Builder<'input> {
         let Some(target) = self.anchors.get(&id) else {
             return Err(fail(span, "the alias names an anchor that is not complete yet"));
         };
-        let node = target.duplicate(&mut self.count);
-        if self.count > self.nodes { Err(fail(span, "the document has too many nodes")) } else { Ok(node) }
+        let node = target.duplicate(&mut self.events.count);
+        self.events.check_count(span)?;
+        Ok(node)
     }
 
     fn list(&mut self, span: Span, depth: usize) -> Result<Value, ParseError> {
         let mut items = Vec::new();
         loop {
-            let (event, item_span) = self.expect_next(span)?;
+            let (event, item_span) = self.events.expect_next(span)?;
             if matches!(event, Event::SequenceEnd) {
                 return Ok(Value::List(items));
             }
@@ -115,7 +84,7 @@ impl<'input> Builder<'input> {
         let mut entries = Entries::default();
         let mut merged = Entries::default();
         loop {
-            let (event, key_span) = self.expect_next(span)?;
+            let (event, key_span) = self.events.expect_next(span)?;
             if matches!(event, Event::MappingEnd) {
                 for (key, node) in merged.finish() {
                     entries.put_if_absent(key, node);
@@ -123,7 +92,7 @@ impl<'input> Builder<'input> {
                 return Ok(Value::Map(entries.finish()));
             }
             let (key, is_merge) = self.key(event, key_span)?;
-            let (event, value_span) = self.expect_next(span)?;
+            let (event, value_span) = self.events.expect_next(span)?;
             self.path.push(key.clone());
             let value = self.node(event, value_span, depth + 1)?;
             if is_merge {
@@ -217,37 +186,10 @@ fn is_binary(tag: &Tag) -> bool {
         || text.ends_with("tag:yaml.org,2002:binary")
 }
 
-fn line(span: Span) -> usize {
-    span.start.line()
-}
-
-pub(super) fn fail(span: Span, problem: &str) -> ParseError {
-    ParseError::Syntax { line: line(span), column: span.start.col() + 1, problem: problem.to_owned() }
-}
-
-/// Keeps the category of a scanner error and drops its words, which may quote the text.
-pub(super) fn syntax(error: &ScanError) -> ParseError {
-    let kind = format!("{:?}", error.kind());
-    let name: String = kind.chars().take_while(char::is_ascii_alphanumeric).collect();
-    let mut problem = String::new();
-    for character in name.chars() {
-        if character.is_ascii_uppercase() && !problem.is_empty() {
-            problem.push(' ');
-        }
-        problem.push(character.to_ascii_lowercase());
-    }
-    let marker = error.marker();
-    ParseError::Syntax {
-        line: marker.line(),
-        column: marker.col() + 1,
-        problem: format!("this is not YAML ({problem})"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{MAX_NODES, to_json};
+    use crate::manifest::{MAX_DEPTH, MAX_NODES, to_json};
 
     fn parse(text: &str) -> Result<Vec<Document>, ParseError> {
         super::parse(text, MAX_NODES)

@@ -107,6 +107,10 @@ pub(super) async fn login(
     let base = base(settings, context).await?;
     let roles = roles(settings, context)?;
     let sts = context.credentials.address("AWS_STS_ENDPOINT");
+    let reach = context.credentials.reach();
+    if !roles.is_empty() || matches!(base, Base::WebIdentity { .. }) {
+        reach.server(sts.as_deref().unwrap_or(&auth::address("sts", &settings.region)))?;
+    }
     let shared = http_client::shared(http.clone());
     let config = auth::load_with_sts(&shared, &settings.region, &base, &roles, sts.as_deref()).await;
     Ok(Login { http, config })
@@ -124,6 +128,8 @@ pub(super) async fn api(
         .ok_or_else(|| ProviderErrorKind::Unauthenticated("there are no AWS credentials".to_owned()))?;
     let own = context.credentials.address(service.variable);
     let address = own.or_else(|| config.endpoint_url().map(ToOwned::to_owned));
+    let server = address.as_deref().unwrap_or(&auth::address(service.name, &settings.region)).to_owned();
+    context.credentials.reach().server(&server)?;
     let retries = retries.and_then(|settings| settings.max_retries).unwrap_or(RETRIES).clamp(0, MAX_RETRIES);
     let attempts = u32::try_from(retries).unwrap_or_default() + 1;
     Ok(Api::new(service, http, &settings.region, address, login, attempts))
@@ -132,14 +138,16 @@ pub(super) async fn api(
 /// The credentials that everything begins with. Without any in the store they are the controller's own, as upstream.
 async fn base(settings: &AwsProvider, context: &ConnectContext<'_>) -> Result<Base, ProviderErrorKind> {
     let auth = settings.auth.clone().unwrap_or_default();
+    let reach = context.credentials.reach();
     match (auth.jwt, auth.secret_ref) {
+        (Some(_), None) if reach.stands_in() => Ok(Base::Environment),
         (Some(jwt), None) => {
             let account =
                 jwt.service_account_ref.ok_or_else(|| invalid("auth.jwt.serviceAccountRef is missing"))?;
             web_identity(&account, context).await
         }
         (None, Some(reference)) => keys(&reference, context).await,
-        (None, None) => Ok(Base::Environment),
+        (None, None) => reach.identity().map(|()| Base::Environment),
         (Some(_), Some(_)) => Err(invalid("auth has to have one of jwt, secretRef")),
     }
 }

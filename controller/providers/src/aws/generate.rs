@@ -7,6 +7,7 @@ use sealops_crds::secret_store::{AwsAuth, AwsProvider};
 use sealops_formats::{Plaintext, base64};
 
 use super::api::{Service, fail};
+use super::auth;
 use super::connect::{Login, api, login};
 use super::error;
 use crate::json::Json;
@@ -77,6 +78,8 @@ pub async fn session(
         let Login { config, .. } = login(&settings, context).await?;
         let mut builder = aws_sdk_sts::config::Builder::from(&config);
         let own = context.credentials.address("AWS_STS_ENDPOINT");
+        let server = own.clone().unwrap_or_else(|| auth::address("sts", &spec.region));
+        context.credentials.reach().server(&server)?;
         builder.set_endpoint_url(own.or_else(|| config.endpoint_url().map(ToOwned::to_owned)));
         let parameters = spec.request_parameters.clone().unwrap_or_default();
         let asked = aws_sdk_sts::Client::from_conf(builder.build())

@@ -68,10 +68,12 @@ fn api(
     let extras = Extras {
         server_name: endpoint.server_name,
         egress: context.credentials.egress(),
+        reach: context.credentials.reach(),
         ..Extras::default()
     };
     let server = endpoint.server.trim_end_matches('/');
     let base = if server.contains("://") { server.to_owned() } else { format!("https://{server}") };
+    extras.reach.server(&base)?;
     Ok(Api::new(HttpClient::with(tls, extras), base, namespace, authorization))
 }
 

@@ -75,6 +75,8 @@ pub(super) async fn session(
     client.forward_inconsistent =
         settings.read_your_writes == Some(true) && settings.forward_inconsistent == Some(true);
     client.extras.egress = context.credentials.egress();
+    client.extras.reach = context.credentials.reach();
+    client.extras.reach.server(&settings.server)?;
     client.tls.roots =
         authorities(settings.ca_bundle.as_deref(), settings.ca_provider.as_ref(), context).await?;
     client.tls.identity = identity(settings, context).await?;
@@ -83,6 +85,9 @@ pub(super) async fn session(
     }
     let auth = settings.auth.as_ref();
     let login = match auth {
+        Some(auth) if needs_cluster(auth) && context.credentials.reach().stands_in() => {
+            Login::Token(context.credentials.reach().vault_token(&settings.server)?)
+        }
         Some(auth) => login(auth, context).await?,
         None => Login::None,
     };
@@ -224,6 +229,17 @@ async fn login(auth: &VaultAuth, context: &ConnectContext<'_>) -> Result<Login, 
         }
         Method::Iam => Err(ProviderErrorKind::Unsupported("auth.iam (AWS identities)")),
         Method::Gcp => Err(ProviderErrorKind::Unsupported("auth.gcp (Google Cloud identities)")),
+    }
+}
+
+/// Whether a login takes a token of a service account.
+fn needs_cluster(auth: &VaultAuth) -> bool {
+    match method(auth) {
+        Some(Method::Kubernetes) => {
+            auth.kubernetes.as_ref().is_some_and(|settings| settings.service_account_ref.is_some())
+        }
+        Some(Method::Jwt) => auth.jwt.as_ref().is_some_and(|settings| settings.secret_ref.is_none()),
+        _ => false,
     }
 }
 

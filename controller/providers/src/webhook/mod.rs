@@ -22,7 +22,7 @@ use crate::json::Json;
 use crate::retry::retry_after;
 use crate::{
     BoxFuture, ConnectContext, Dialect, Egress, PropertyRule, ProviderError, ProviderErrorKind, PushTarget,
-    RemoteKey, RemoteSecret, RemoteValue, Render, SecretsReader, SecretsWriter, Selector, StoreCheck,
+    Reach, RemoteKey, RemoteSecret, RemoteValue, Render, SecretsReader, SecretsWriter, Selector, StoreCheck,
     StoreConnection, Validation, ValueRule, egress,
 };
 
@@ -45,6 +45,7 @@ pub(crate) struct WebhookStore {
     templates: Arc<dyn Render>,
     http: HttpClient,
     egress: Egress,
+    reach: Arc<Reach>,
     timeout: Duration,
     user_namespace: String,
 }
@@ -85,14 +86,25 @@ async fn open(
     let templates = context.credentials.templates().ok_or(ProviderErrorKind::Unsupported("templates"))?;
     let egress = context.credentials.egress();
     let roots = authorities(settings.ca_bundle.as_deref(), settings.ca_provider.as_ref(), context).await?;
-    let http =
-        HttpClient::with(TlsSettings { roots, identity: None }, Extras { egress, ..Extras::default() });
+    let reach = context.credentials.reach();
+    if !reach.is_open() {
+        // A host that a template makes may hold a value, which no list and no text may.
+        if request::address(&settings.url).is_none() {
+            let text =
+                "url: a template makes the host, so the endpoint is asked only where all servers are allowed";
+            return Err(ProviderErrorKind::Forbidden(text.to_owned()));
+        }
+        reach.server(settings.url.trim())?;
+    }
+    let extras = Extras { egress, reach: Arc::clone(&reach), ..Extras::default() };
+    let http = HttpClient::with(TlsSettings { roots, identity: None }, extras);
     Ok(WebhookStore {
         settings: Arc::new(settings.clone()),
         secrets: Arc::new(secrets(settings, context).await?),
         templates,
         http,
         egress,
+        reach,
         timeout,
         user_namespace: context.store.user_namespace.clone(),
     })
@@ -267,6 +279,7 @@ impl StoreCheck for WebhookStore {
             };
             let failed = |kind| fail("validate", &host, kind);
             egress::check(self.egress, &host).map_err(failed)?;
+            self.reach.server(self.settings.url.trim()).map_err(failed)?;
             let unreachable = |text: String| {
                 failed(ProviderErrorKind::Unavailable(format!("cannot reach {host}:{port}: {text}")))
             };

@@ -10,13 +10,13 @@ use sealops_crds::generators::{ClusterGenerator, FakeSpec, GROUP, OPAQUE};
 use sealops_crds::secret_store::{Provider, SecretStoreSpec, WebhookProvider};
 use sealops_formats::Plaintext;
 use sealops_providers::{BoxFuture, ProviderError, ProviderErrorKind, RemoteKey, RemoteValue};
-#[cfg(feature = "cluster")]
+#[cfg(feature = "stores")]
 use sealops_providers::{ConnectContext, aws};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-#[cfg(feature = "cluster")]
+#[cfg(feature = "stores")]
 use super::credentials::Credentials;
 use super::credentials::StoreEnvironment;
 use super::direct::connect_once;
@@ -28,9 +28,9 @@ mod mfa;
 mod password;
 mod ssh_key;
 mod uuid;
-#[cfg(feature = "cluster")]
+#[cfg(feature = "stores")]
 mod vault;
-#[cfg(feature = "cluster")]
+#[cfg(feature = "stores")]
 pub use vault::{clean_up, expires};
 
 /// What a generator made.
@@ -202,7 +202,7 @@ impl Run<'_> {
     }
 
     /// Asks AWS, with credentials of the namespace.
-    #[cfg(feature = "cluster")]
+    #[cfg(feature = "stores")]
     async fn aws(&self, found: &Found) -> Result<BTreeMap<String, Plaintext>, GeneratorProblem> {
         let store = vault::identity(self.usage.namespace);
         let credentials = Credentials::new(&store, self.usage.cluster, self.environment);
@@ -219,13 +219,13 @@ impl Run<'_> {
     }
 
     /// Without a network there is no AWS to ask.
-    #[cfg(not(feature = "cluster"))]
+    #[cfg(not(feature = "stores"))]
     async fn aws(&self, _: &Found) -> Result<BTreeMap<String, Plaintext>, GeneratorProblem> {
         Err(GeneratorProblem::Use("this program reaches no AWS".to_owned()))
     }
 
     /// Without a network there is no engine to ask.
-    #[cfg(not(feature = "cluster"))]
+    #[cfg(not(feature = "stores"))]
     async fn vault(&self, _: &Found) -> Result<Generated, GeneratorProblem> {
         Err(GeneratorProblem::Use("this program reaches no Vault".to_owned()))
     }

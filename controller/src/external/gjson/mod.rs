@@ -29,12 +29,17 @@ pub(super) fn get(text: &str, path: &str) -> Option<Plaintext> {
         return None;
     }
     let raw = find(text, path, 0)?;
-    let raw_text = raw.expose_str()?;
-    Some(match json::kind(raw_text) {
+    string_of(raw.expose_str()?)
+}
+
+/// Returns a value as gjson's `String()` does. What a modifier left behind a list or object stays.
+fn string_of(raw: &str) -> Option<Plaintext> {
+    Some(match json::kind(raw) {
         Kind::Null => Plaintext::default(),
-        Kind::Text => json::text(raw_text)?,
-        Kind::Number if !is_integer(raw_text.trim()) => json::plain_number(raw_text).into(),
-        _ => raw_text.trim().into(),
+        Kind::Text => json::text(raw)?,
+        Kind::Number if !is_integer(raw.trim()) => json::plain_number(raw).into(),
+        Kind::Number | Kind::Bool => raw.trim().into(),
+        Kind::List | Kind::Object => raw.trim_start().into(),
     })
 }
 
@@ -66,7 +71,7 @@ fn find(raw: &str, path: &str, depth: usize) -> Option<Plaintext> {
     if depth > MAX_DEPTH {
         return None;
     }
-    let raw = raw.trim();
+    let raw = raw.trim_start();
     match path.as_bytes().first() {
         Some(b'@' | b'!') if path.len() > 1 => {
             let made = if path.starts_with('@') { modifiers::apply(raw, path) } else { fixed(path) };
@@ -80,18 +85,35 @@ fn find(raw: &str, path: &str, depth: usize) -> Option<Plaintext> {
             }
         }
         Some(b'.') if path.starts_with("..") => {
-            let mut lines = Plaintext::default();
-            lines.push(b"[");
-            lines.push(raw.as_bytes());
-            lines.push(b"]");
-            return find(lines.expose_str()?, path[2..].trim_start_matches('.'), depth + 1);
+            let mut pipe = None;
+            let found = in_list(&[raw], &path[2..], depth, &mut pipe);
+            return piped(found, pipe, depth);
         }
         _ => {}
     }
+    let mut pipe = None;
+    let found = scan(raw, path, depth, &mut pipe);
+    piped(found, pipe, depth)
+}
+
+/// Goes down into a list or an object. A pipe of the path ends the way down; what follows it comes after all.
+fn scan<'p>(raw: &str, path: &'p str, depth: usize, pipe: &mut Option<&'p str>) -> Option<Plaintext> {
+    if depth > MAX_DEPTH {
+        return None;
+    }
     match json::kind(raw) {
-        Kind::Object => in_object(raw, path, depth),
-        Kind::List => in_list(raw, path, depth),
+        Kind::Object => in_object(raw, path, depth, pipe),
+        Kind::List => in_list(&json::items(raw)?, path, depth, pipe),
         _ => None,
+    }
+}
+
+/// Goes on behind a pipe, with nothing where nothing was found: `{…}` and some modifiers make something of it.
+fn piped(found: Option<Plaintext>, pipe: Option<&str>, depth: usize) -> Option<Plaintext> {
+    let found = found.filter(|found| found.len() <= MAX_RESULT_BYTES);
+    match pipe {
+        Some(rest) => find(found.unwrap_or_default().expose_str()?, rest, depth + 1),
+        None => found,
     }
 }
 
@@ -102,16 +124,17 @@ fn follow(made: Plaintext, rest: &str, depth: usize) -> Option<Plaintext> {
     }
     match rest.strip_prefix(['.', '|']) {
         Some(rest) => find(made.expose_str()?, rest, depth + 1),
-        None => Some(made).filter(|made| !made.is_empty()),
+        None if matches!(json::kind(made.expose_str()?), Kind::List | Kind::Object) => Some(made),
+        None => Some(made.expose_str()?.trim().into()).filter(|made: &Plaintext| !made.is_empty()),
     }
 }
 
-/// `!"text"` and `!17`: JSON that stands in the path itself.
+/// `!"text"` and `!true`: JSON that stands in the path itself.
 fn fixed(path: &str) -> Option<(Plaintext, &str)> {
     let text = &path[1..];
     let length = match text.as_bytes().first()? {
-        b'{' | b'[' | b'(' | b'"' => balanced(text),
-        _ => text.find('|').unwrap_or(text.len()),
+        b'{' | b'[' | b'"' => balanced(text),
+        _ => text.find(['|', '.']).unwrap_or(text.len()),
     };
     let (value, rest) = text.split_at(length);
     json::is_valid(value).then(|| (value.into(), rest))
@@ -145,9 +168,7 @@ fn step(path: &str) -> Step<'_> {
             b'|' => return Step { key: &path[..at], has_wildcard, rest: Rest::Piped(&path[at + 1..]) },
             b'.' => {
                 let rest = &path[at + 1..];
-                let starts_anew =
-                    matches!(rest.as_bytes().first(), Some(b'[' | b'{' | b'!')) || modifiers::starts(rest);
-                let rest = if starts_anew { Rest::Piped(rest) } else { Rest::Below(rest) };
+                let rest = if starts_anew(rest) { Rest::Piped(rest) } else { Rest::Below(rest) };
                 return Step { key: &path[..at], has_wildcard, rest };
             }
             _ => {}
@@ -169,83 +190,110 @@ fn unescaped(key: &str) -> String {
     out
 }
 
-fn in_object(raw: &str, path: &str, depth: usize) -> Option<Plaintext> {
+fn in_object<'p>(raw: &str, path: &'p str, depth: usize, pipe: &mut Option<&'p str>) -> Option<Plaintext> {
     let step = step(path);
+    if let Rest::Piped(rest) = step.rest {
+        *pipe = Some(rest);
+    }
     let plain = unescaped(step.key);
     for (key, value) in json::fields(raw)? {
         let matches = if step.has_wildcard { like(&key, step.key) } else { key == plain };
         if !matches {
             continue;
         }
-        match step.rest {
-            Rest::End => return Some(value.into()),
-            Rest::Piped(rest) => return find(value, rest, depth + 1),
-            Rest::Below(rest) => {
-                if let Some(found) = find(value, rest, depth + 1) {
-                    return Some(found);
-                }
-            }
+        let Rest::Below(rest) = step.rest else { return Some(value.into()) };
+        if let Some(found) = scan(value, rest, depth + 1, pipe) {
+            return Some(found);
         }
     }
     None
 }
 
-fn in_list(raw: &str, path: &str, depth: usize) -> Option<Plaintext> {
-    let items = json::items(raw)?;
-    if let Some(rest) = path.strip_prefix("#(").or_else(|| path.strip_prefix("#[")) {
-        return query::select(&items, rest, depth);
-    }
-    if path == "#" {
-        return Some(items.len().to_string().into());
-    }
-    if let Some(rest) = path.strip_prefix("#|") {
-        return find(&items.len().to_string(), rest, depth + 1);
+fn in_list<'p>(items: &[&str], path: &'p str, depth: usize, pipe: &mut Option<&'p str>) -> Option<Plaintext> {
+    if path.starts_with("#(") || path.starts_with("#[") {
+        return query::select(items, &path[2..], depth, pipe);
     }
     if let Some(rest) = path.strip_prefix("#.") {
-        let (each, pipe) = split_pipe(rest);
-        let found = items.iter().filter_map(|item| find(item, each, depth + 1));
-        return piped(list(found), pipe, depth);
+        let (each, after) = split_pipe(rest);
+        *pipe = after.or(*pipe);
+        return Some(list(items.iter().filter_map(|item| find(item, each, depth + 1))));
     }
-    let step = step(path);
-    let item = items.get(step.key.parse::<usize>().ok()?)?;
-    match step.rest {
-        Rest::End => Some((*item).into()),
-        Rest::Below(rest) | Rest::Piped(rest) => find(item, rest, depth + 1),
+    let end = path.find(['|', '.']).unwrap_or(path.len());
+    let (part, rest) = path.split_at(end);
+    let below = match rest.strip_prefix('.') {
+        Some(below) if !starts_anew(below) || part.contains('#') => Some(below),
+        _ => {
+            *pipe = rest.get(1..).or(*pipe);
+            None
+        }
+    };
+    if part == "#" {
+        return Some(items.len().to_string().into());
+    }
+    let is_index = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let item = items.get(part.parse::<usize>().ok().filter(|_| is_index)?)?;
+    match below {
+        Some(below) => scan(item, below, depth + 1, pipe),
+        None => Some((*item).into()),
     }
 }
 
-fn piped(made: Plaintext, pipe: Option<&str>, depth: usize) -> Option<Plaintext> {
-    match pipe {
-        Some(rest) => find(made.expose_str()?, rest, depth + 1),
-        None => Some(made).filter(|made| made.len() <= MAX_RESULT_BYTES),
-    }
+/// Whether a path after a dot begins anew with what stands before the dot.
+fn starts_anew(path: &str) -> bool {
+    path.starts_with(['[', '{']) || modifiers::starts(path)
 }
 
 /// Writes a list of JSON texts.
 fn list(items: impl Iterator<Item = Plaintext>) -> Plaintext {
+    enclosed(b"[", items, b"]")
+}
+
+/// Writes an object of members that are texts already.
+fn object(members: impl Iterator<Item = Plaintext>) -> Plaintext {
+    enclosed(b"{", members, b"}")
+}
+
+fn enclosed(open: &[u8], parts: impl Iterator<Item = Plaintext>, close: &[u8]) -> Plaintext {
     let mut out = Plaintext::default();
-    out.push(b"[");
-    for (index, item) in items.enumerate() {
+    out.push(open);
+    for (index, part) in parts.enumerate() {
         out.push(if index == 0 { b"" } else { b"," });
-        out.push(item.expose());
+        out.push(part.expose());
     }
-    out.push(b"]");
+    out.push(close);
     out
 }
 
-/// Splits a path at its first pipe outside of brackets and strings.
+/// Splits a path at its first pipe, as gjson looks for it: queries behind a dot and a list of paths at the start are
+/// passed over, and nothing else is.
 fn split_pipe(path: &str) -> (&str, Option<&str>) {
     let bytes = path.as_bytes();
+    if path.starts_with('{') {
+        let length = balanced(path);
+        let rest = path[length..].strip_prefix('|');
+        return rest.map_or((path, None), |rest| (&path[..length], Some(rest)));
+    }
     let mut at = 0;
     while at < bytes.len() {
         match bytes[at] {
             b'\\' => at += 2,
-            b'(' | b'[' | b'{' => at += balanced(&path[at..]),
+            b'.' if path[at + 1..].starts_with("#(") || path[at + 1..].starts_with("#[") => {
+                at += 2 + balanced(&path[at + 2..]);
+            }
             b'|' => return (&path[..at], Some(&path[at + 1..])),
             _ => at += 1,
         }
     }
     (path, None)
+}
+
+/// Returns where the string that begins at `at` ends: its closing quote, or behind the text.
+fn string_end(bytes: &[u8], at: usize) -> usize {
+    let mut at = at + 1;
+    while at < bytes.len() && bytes[at] != b'"' {
+        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    }
+    at
 }
 
 /// Returns the length of the brackets or string at the start of a text, or of all of it where they do not close.
@@ -256,10 +304,7 @@ fn balanced(text: &str) -> usize {
         match bytes[at] {
             b'\\' => at += 1,
             b'"' => {
-                at += 1;
-                while at < bytes.len() && bytes[at] != b'"' {
-                    at += if bytes[at] == b'\\' { 2 } else { 1 };
-                }
+                at = string_end(bytes, at);
                 if open == 0 {
                     return (at + 1).min(text.len());
                 }
@@ -290,18 +335,18 @@ fn several<'p>(raw: &str, path: &'p str, depth: usize) -> Option<(Plaintext, &'p
     let mut out = Plaintext::default();
     out.push(if is_object { b"{" } else { b"[" });
     for selector in split_selectors(inner) {
-        let (name, path) = named(selector, is_object);
+        let (name, path) = named(selector);
         let Some(found) = find(raw, path, depth + 1) else { continue };
         if out.len() > 1 {
             out.push(b",");
         }
         if is_object {
-            out.push(json::quoted(&name.as_str().into()).expose());
+            out.push(name.expose());
             out.push(b":");
         }
         out.push(found.expose());
         if out.len() > MAX_RESULT_BYTES {
-            return None;
+            return Some((out, "")); // refused by who goes on with it
         }
     }
     out.push(if is_object { b"}" } else { b"]" });
@@ -329,21 +374,37 @@ fn split_selectors(inner: &str) -> Vec<&str> {
     parts
 }
 
-/// Splits `name:path`; without a name the last key of the path is one, where it is simple.
-fn named(selector: &str, is_object: bool) -> (String, &str) {
-    let selector = selector.trim();
-    let end = if selector.starts_with('"') { balanced(selector) } else { 0 };
-    let colon = selector[end..].find([':', '@', '.', '(', '[', '{', '#', '|', '!']).map(|at| at + end);
-    if let Some(at) = colon.filter(|&at| is_object && selector.as_bytes()[at] == b':' && at > 0) {
-        let name = &selector[..at];
-        let text = json::text(name).and_then(|text| text.expose_str().map(str::to_owned));
-        return (text.unwrap_or_else(|| unescaped(name)), &selector[at + 1..]);
+/// Splits `name:path`; without a name the last key of the path is one as it stands, where it is simple. The name is JSON.
+fn named(selector: &str) -> (Plaintext, &str) {
+    let (name, path) = match colon(selector) {
+        Some(at) => (&selector[..at], &selector[at + 1..]),
+        None => ("", selector),
+    };
+    if !name.is_empty() {
+        let is_json = name.starts_with('"') && json::is_valid(name);
+        return (if is_json { name.into() } else { json::quoted(&name.into()) }, path);
     }
-    let last = selector.rsplit(['.', '|']).next().unwrap_or_default();
-    let is_simple = !last.is_empty()
-        && last.chars().all(|c| c > ' ' && !matches!(c, '[' | ']' | '{' | '}' | '(' | ')' | '#' | '|' | '!'));
-    let name = if is_simple { unescaped(last) } else { "_".to_owned() };
-    (name, selector)
+    let ends = path.match_indices(['.', '|']).filter(|(at, _)| !path[..*at].ends_with('\\'));
+    let last = ends.last().map_or(path, |(at, _)| &path[at + 1..]);
+    let is_simple =
+        last.chars().all(|c| c >= ' ' && !matches!(c, '[' | ']' | '{' | '}' | '(' | ')' | '#' | '|' | '!'));
+    (json::quoted(&if is_simple { last } else { "_" }.into()), path)
+}
+
+/// Returns where the colon behind a name is: outside of brackets and strings, and before any modifier of the path.
+fn colon(selector: &str) -> Option<usize> {
+    let bytes = selector.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 2,
+            b'(' | b'[' | b'{' | b'"' => at += balanced(&selector[at..]),
+            b'@' if at > 0 && matches!(bytes[at - 1], b'.' | b'|') => return None,
+            b':' => return Some(at),
+            _ => at += 1,
+        }
+    }
+    None
 }
 
 /// Matches a text with `*` (any run) and `?` (any one), where `\` escapes.
@@ -395,5 +456,7 @@ fn matches_from(text: &[char], pattern: &[Glob]) -> bool {
     pattern[step..].iter().all(|rest| *rest == Glob::Any)
 }
 
+#[cfg(test)]
+mod differential;
 #[cfg(test)]
 mod tests;

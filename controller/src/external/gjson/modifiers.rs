@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use sealops_formats::Plaintext;
 
 use super::super::json::{self, Kind};
-use super::{balanced, list};
+use super::{balanced, list, object, string_of};
 
 const NAMES: [&str; 14] = [
     "pretty",
@@ -46,12 +46,21 @@ pub(super) fn apply<'p>(raw: &str, path: &'p str) -> Option<(Plaintext, &'p str)
     let (argument, rest) = match rest.strip_prefix(':') {
         None => ("", rest),
         Some(text) => {
-            let is_json = text.starts_with(['{', '[', '"', '(']);
-            let length = if is_json { balanced(text) } else { text.find('|').unwrap_or(text.len()) };
-            text.split_at(length)
+            let is_json = text.starts_with(['{', '[', '"']);
+            text.split_at(if is_json { balanced(text) } else { argument_length(text) })
         }
     };
     Some((modified(name, raw, argument).unwrap_or_default(), rest))
+}
+
+/// The length of an argument that is no JSON: up to a pipe outside of brackets.
+fn argument_length(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() && bytes[at] != b'|' {
+        at += if matches!(bytes[at], b'{' | b'[' | b'"' | b'(') { balanced(&text[at..]) } else { 1 };
+    }
+    at.min(text.len())
 }
 
 fn modified(name: &str, raw: &str, argument: &str) -> Option<Plaintext> {
@@ -75,7 +84,8 @@ fn modified(name: &str, raw: &str, argument: &str) -> Option<Plaintext> {
             Some(out)
         }
         "tostr" => Some(json::quoted(&raw.into())),
-        "fromstr" => json::text(raw).filter(|text| text.expose_str().is_some_and(json::is_valid)),
+        // Of a string what it holds, where that is JSON.
+        "fromstr" => string_of(raw).filter(|text| text.expose_str().is_some_and(json::is_valid)),
         "group" => Some(grouped(raw)),
         "dig" => Some(dug(raw, argument)),
         _ => Some(raw.into()), // this, valid
@@ -89,18 +99,6 @@ fn member(key: &str, value: &str) -> Plaintext {
     out
 }
 
-/// Writes an object of members that are texts already.
-fn object(members: impl Iterator<Item = Plaintext>) -> Plaintext {
-    let mut out = Plaintext::default();
-    out.push(b"{");
-    for (index, member) in members.enumerate() {
-        out.push(if index == 0 { b"" } else { b"," });
-        out.push(member.expose());
-    }
-    out.push(b"}");
-    out
-}
-
 fn reversed(raw: &str) -> Plaintext {
     match (json::items(raw), json::fields(raw)) {
         (Some(items), _) => list(items.into_iter().rev().map(Plaintext::from)),
@@ -109,27 +107,32 @@ fn reversed(raw: &str) -> Plaintext {
     }
 }
 
+/// Takes the brackets off a list or an object.
+fn unwrapped(raw: &str) -> &str {
+    let raw = raw.trim();
+    raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default()
+}
+
 fn flattened(raw: &str, deep: bool) -> Plaintext {
-    fn collect<'a>(items: Vec<&'a str>, deep: bool, is_top: bool, out: &mut Vec<&'a str>) {
-        for item in items {
-            match json::items(item) {
-                Some(inner) if is_top || deep => collect(inner, deep, false, out),
-                _ => out.push(item),
-            }
-        }
+    fn inside(items: Vec<&str>, deep: bool) -> Vec<Plaintext> {
+        let parts = items.into_iter().map(|item| match json::items(item) {
+            Some(inner) if deep => super::enclosed(b"", inside(inner, true).into_iter(), b""),
+            Some(_) => unwrapped(item).trim().into(),
+            None => Plaintext::from(item),
+        });
+        parts.filter(|part| !part.is_empty()).collect()
     }
     let Some(items) = json::items(raw) else { return raw.into() };
-    let mut flat = Vec::new();
-    collect(items, deep, true, &mut flat);
-    list(flat.into_iter().map(Plaintext::from))
+    list(inside(items, deep).into_iter())
 }
 
 fn joined(raw: &str, preserve: bool) -> Plaintext {
     let Some(items) = json::items(raw) else { return raw.into() };
-    let fields = items.into_iter().filter_map(json::fields).flatten();
+    let objects = items.into_iter().filter(|item| json::kind(item) == Kind::Object);
     if preserve {
-        return object(fields.map(|(key, value)| member(&key, value)));
+        return object(objects.map(|item| unwrapped(item).into()));
     }
+    let fields = objects.filter_map(json::fields).flatten();
     let mut order: Vec<String> = Vec::new();
     let mut last = HashMap::new();
     for (key, value) in fields {
@@ -142,6 +145,7 @@ fn joined(raw: &str, preserve: bool) -> Plaintext {
 
 fn keys(raw: &str) -> Plaintext {
     match json::fields(raw) {
+        _ if raw.is_empty() => list(std::iter::empty()),
         Some(fields) => list(fields.into_iter().map(|(key, _)| json::quoted(&key.into()))),
         None => list(json::items(raw).unwrap_or_else(|| vec![raw]).into_iter().map(|_| "null".into())),
     }
@@ -149,6 +153,7 @@ fn keys(raw: &str) -> Plaintext {
 
 fn values(raw: &str) -> Plaintext {
     match json::fields(raw) {
+        _ if raw.is_empty() => list(std::iter::empty()),
         Some(fields) => list(fields.into_iter().map(|(_, value)| value.into())),
         None if json::kind(raw) == Kind::List => raw.into(),
         None => list(std::iter::once(raw.into())),

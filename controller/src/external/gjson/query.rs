@@ -3,7 +3,7 @@
 use sealops_formats::Plaintext;
 
 use super::super::json::{self, Kind};
-use super::{Plain, find, like, list, piped, split_pipe};
+use super::{Plain, find, like, list, split_pipe, string_end};
 
 /// What a query asks of each item.
 struct Query<'a> {
@@ -14,20 +14,32 @@ struct Query<'a> {
 }
 
 /// Selects items; `rest` begins after the bracket that opens the query.
-pub(super) fn select(items: &[&str], rest: &str, depth: usize) -> Option<Plaintext> {
+pub(super) fn select<'p>(
+    items: &[&str],
+    rest: &'p str,
+    depth: usize,
+    pipe: &mut Option<&'p str>,
+) -> Option<Plaintext> {
     let (inner, rest) = split_query(rest)?;
     let query = parse(inner);
     let (all, rest) = match rest.strip_prefix('#') {
         Some(rest) => (true, rest),
         None => (false, rest),
     };
-    let matching = items.iter().copied().filter(|item| query.matches(item, depth));
-    let (each, pipe) = match rest.as_bytes().first() {
-        None => (None, None),
-        Some(b'|') => (None, Some(&rest[1..])),
+    let mut matching = items.iter().copied().filter(|item| query.matches(item, depth)).peekable();
+    let each = match rest.as_bytes().first() {
+        None => None,
+        Some(b'|') => {
+            *pipe = Some(&rest[1..]);
+            None
+        }
         Some(b'.') => {
-            let (each, pipe) = split_pipe(&rest[1..]);
-            (Some(each), pipe)
+            let (each, after) = split_pipe(&rest[1..]);
+            // Where nothing matches, the pipe is not looked at.
+            if matching.peek().is_some() {
+                *pipe = after.or(*pipe);
+            }
+            Some(each)
         }
         Some(_) => return None,
     };
@@ -35,11 +47,7 @@ pub(super) fn select(items: &[&str], rest: &str, depth: usize) -> Option<Plainte
         Some(path) => find(item, path, depth + 1),
         None => Some(item.into()),
     };
-    if all {
-        return piped(list(matching.filter_map(below)), pipe, depth);
-    }
-    let mut matching = matching;
-    piped(below(matching.next()?)?, pipe, depth)
+    if all { Some(list(matching.filter_map(below))) } else { below(matching.next()?) }
 }
 
 /// Splits at the bracket that closes the query.
@@ -49,12 +57,7 @@ fn split_query(text: &str) -> Option<(&str, &str)> {
     while at < bytes.len() {
         match bytes[at] {
             b'\\' => at += 1,
-            b'"' => {
-                at += 1;
-                while at < bytes.len() && bytes[at] != b'"' {
-                    at += if bytes[at] == b'\\' { 2 } else { 1 };
-                }
-            }
+            b'"' => at = string_end(bytes, at),
             b'(' | b'[' => open += 1,
             b')' | b']' => {
                 open -= 1;
@@ -75,14 +78,9 @@ fn parse(inner: &str) -> Query<'_> {
     while at < bytes.len() {
         match bytes[at] {
             b'\\' => at += 1,
-            b'(' | b'[' | b'{' => open += 1,
-            b')' | b']' | b'}' => open = open.saturating_sub(1),
-            b'"' if open > 0 => {
-                at += 1;
-                while at < bytes.len() && bytes[at] != b'"' {
-                    at += if bytes[at] == b'\\' { 2 } else { 1 };
-                }
-            }
+            b'(' | b'[' => open += 1,
+            b')' | b']' => open = open.saturating_sub(1),
+            b'"' => at = string_end(bytes, at),
             b'=' | b'!' | b'<' | b'>' | b'%' if open == 0 => break,
             _ => {}
         }
@@ -93,7 +91,7 @@ fn parse(inner: &str) -> Query<'_> {
     }
     let (path, rest) = inner.split_at(at);
     let known = ["==", "!=", "<=", ">=", "!%", "=", "<", ">", "%"];
-    let operator = known.into_iter().find(|operator| rest.starts_with(operator)).unwrap_or("!");
+    let operator = known.into_iter().find(|operator| rest.starts_with(operator)).unwrap_or("");
     let value = rest[operator.len()..].trim();
     let value = json::text(value).unwrap_or_else(|| value.into());
     Query { path: path.trim(), operator, value }
@@ -103,9 +101,9 @@ impl Query<'_> {
     fn matches(&self, item: &str, depth: usize) -> bool {
         let is_container = matches!(json::kind(item), Kind::Object | Kind::List);
         let found = match (self.path.is_empty(), is_container) {
+            (_, true) => find(item, self.path, depth + 1),
             (true, false) => Some(Plaintext::from(item)),
-            (true, true) | (false, false) => None,
-            (false, true) => find(item, self.path, depth + 1),
+            (false, false) => return false,
         };
         let wanted = self.value.expose_str().unwrap_or_default();
         if let Some(sort) = wanted.strip_prefix('~') {
@@ -132,22 +130,21 @@ impl Query<'_> {
 fn sort_of(found: Option<&Plaintext>, sort: &str) -> Option<bool> {
     let raw = found.and_then(Plaintext::expose_str);
     let truth = |raw: &str| match Plain::of(raw) {
-        Plain::Bool(is) => is,
-        Plain::Number(number) => number != 0.0,
-        Plain::Text(text) => matches!(
-            text.expose_str().unwrap_or_default().to_ascii_lowercase().as_str(),
-            "1" | "t" | "true" | "y" | "yes" | "on"
-        ),
-        Plain::Other => false,
+        Plain::Bool(is) => Some(is),
+        Plain::Number(number) => Some(number != 0.0),
+        Plain::Text(text) => match text.expose_str().unwrap_or_default().to_lowercase().as_str() {
+            "1" | "t" | "true" => Some(true),
+            "0" | "f" | "false" => Some(false),
+            _ => None,
+        },
+        Plain::Other => None,
     };
     let is_null = raw.is_none_or(|raw| json::kind(raw) == Kind::Null);
     match sort {
         "*" => Some(raw.is_some()),
         "null" => Some(is_null),
-        "true" => Some(raw.is_some_and(truth)),
-        "false" => {
-            Some(is_null || raw.is_some_and(|raw| !truth(raw) && !matches!(Plain::of(raw), Plain::Other)))
-        }
+        "true" => Some(raw.and_then(truth) == Some(true)),
+        "false" => Some(is_null || raw.and_then(truth) == Some(false)),
         _ => None,
     }
 }

@@ -99,7 +99,7 @@ fn modifiers_change_shapes() {
     }
     assert_eq!(
         at(r#"{"b":[1,2],"a":{}}"#, r#"@pretty:{"sortKeys":true}"#).unwrap(),
-        "{\n  \"a\": {},\n  \"b\": [1, 2]\n}"
+        "{\n  \"a\": {},\n  \"b\": [1, 2]\n}\n"
     );
 }
 

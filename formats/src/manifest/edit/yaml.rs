@@ -2,23 +2,18 @@
 
 use std::ops::Range;
 
-use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, StructureStyle};
+use granit_parser::{Event, ScalarStyle, Span, StructureStyle};
 
 use super::place::{Entry, Kind, Place, Quotes};
-use crate::manifest::yaml::{fail, key_text, syntax};
-use crate::manifest::{MAX_DEPTH, MAX_NODES, ParseError};
+use crate::manifest::events::{Events, fail};
+use crate::manifest::yaml::key_text;
+use crate::manifest::{MAX_NODES, ParseError};
 
 /// Finds every value of every document; empty documents are left out, as in [`crate::manifest::parse`].
 pub(super) fn places(text: &str) -> Result<Vec<Place>, ParseError> {
-    let mut finder = Finder { text, events: Parser::new_from_str(text), count: 0 };
+    let mut finder = Finder { text, events: Events::new(text, MAX_NODES) };
     let mut places = Vec::new();
-    while let Some((event, span)) = finder.next()? {
-        if matches!(
-            event,
-            Event::StreamStart | Event::StreamEnd | Event::DocumentStart(..) | Event::DocumentEnd
-        ) {
-            continue;
-        }
+    while let Some((event, span)) = finder.events.next_document()? {
         let place = finder.place(event, span, 0)?;
         let is_null = match &place.kind {
             Kind::Scalar(Quotes::Absent) => true,
@@ -36,34 +31,12 @@ pub(super) fn places(text: &str) -> Result<Vec<Place>, ParseError> {
 
 struct Finder<'input> {
     text: &'input str,
-    events: Parser<'input, StrInput<'input>>,
-    count: usize,
+    events: Events<'input>,
 }
 
 impl<'input> Finder<'input> {
-    fn next(&mut self) -> Result<Option<(Event<'input>, Span)>, ParseError> {
-        loop {
-            match self.events.next() {
-                Some(Ok((Event::Comment(..), _))) => {}
-                Some(Ok(found)) => return Ok(Some(found)),
-                Some(Err(error)) => return Err(syntax(&error)),
-                None => return Ok(None),
-            }
-        }
-    }
-
-    fn expect_next(&mut self, span: Span) -> Result<(Event<'input>, Span), ParseError> {
-        self.next()?.ok_or_else(|| fail(span, "the document ends in the middle"))
-    }
-
     fn place(&mut self, event: Event<'input>, span: Span, depth: usize) -> Result<Place, ParseError> {
-        self.count += 1;
-        if self.count > MAX_NODES {
-            return Err(fail(span, "the document has too many nodes"));
-        }
-        if depth > MAX_DEPTH {
-            return Err(fail(span, "the document is nested too deeply"));
-        }
+        self.events.enter(span, depth)?;
         let bytes = bytes(span)?;
         match event {
             Event::Scalar(_, style, ..) => {
@@ -79,7 +52,7 @@ impl<'input> Finder<'input> {
     fn list(&mut self, span: Span, start: Range<usize>, depth: usize) -> Result<Place, ParseError> {
         let mut items = Vec::new();
         loop {
-            let (event, own) = self.expect_next(span)?;
+            let (event, own) = self.events.expect_next(span)?;
             if matches!(event, Event::SequenceEnd) {
                 return Ok(Place { span: start.start..bytes(own)?.end, kind: Kind::List(items) });
             }
@@ -96,7 +69,7 @@ impl<'input> Finder<'input> {
     ) -> Result<Place, ParseError> {
         let mut entries = Vec::new();
         loop {
-            let (event, key_span) = self.expect_next(span)?;
+            let (event, key_span) = self.events.expect_next(span)?;
             if matches!(event, Event::MappingEnd) {
                 let span = start.start..bytes(key_span)?.end;
                 return Ok(Place { span, kind: Kind::Map { in_brackets, entries } });
@@ -105,7 +78,7 @@ impl<'input> Finder<'input> {
                 return Err(fail(key_span, "a key must be a word, not a list, map or alias"));
             };
             let key = key_text(&text, style, tag.is_some());
-            let (event, own) = self.expect_next(span)?;
+            let (event, own) = self.events.expect_next(span)?;
             let mut value = self.place(event, own, depth + 1)?;
             let key_span = bytes(key_span)?;
             if matches!(value.kind, Kind::Scalar(Quotes::Absent)) {
