@@ -249,6 +249,28 @@ impl ExternalDriver {
         tokio::task::spawn_blocking(move || runtime.block_on(work)).await.ok()
     }
 
+    /// Decides with what is known; that a target is not there is believed only where it will be created, which fails if
+    /// it is there after all.
+    async fn decide_informed(
+        &self,
+        object: &ExternalSecret,
+        moment: Moment,
+        since: Instant,
+        lacking: Option<ObjectKey>,
+    ) -> Option<Result<Decision, Failure>> {
+        let (live, shared) = (self.shared.reader.clone(), Arc::clone(&self.reads));
+        let mut reader = Informed { live, shared, since, lacking };
+        let decided = self.decide(object, moment.clone(), reader.clone()).await?;
+        let creates = |decision: &Decision| {
+            decision.outcome.changes.iter().any(|change| matches!(change, Change::Create(_)))
+        };
+        if reader.lacking.is_none() || !decided.as_ref().is_ok_and(|decision| !creates(decision)) {
+            return Some(decided);
+        }
+        reader.lacking = None;
+        self.decide(object, moment, reader).await
+    }
+
     async fn synchronise(
         &self,
         key: &ObjectKey,
@@ -267,17 +289,15 @@ impl ExternalDriver {
             let links = lock(&self.links);
             (links.is_right(&target), is_first && links.lacks(&target))
         };
-        let decided = match Some(()).filter(|()| is_right).and_then(|()| external::rests(object, &moment)) {
-            Some(decision) => Ok(decision),
+        let at_rest = Some(&moment).filter(|_| is_right).and_then(|moment| external::rests(object, moment));
+        let decided = match at_rest {
+            Some(decision) => Some(Ok(decision)),
             None => {
-                let (live, shared) = (self.shared.reader.clone(), Arc::clone(&self.reads));
-                let reader = Informed { live, shared, since, lacking: lacks.then(|| target.clone()) };
-                match self.decide(object, moment, reader).await {
-                    Some(decided) => decided,
-                    None => return Again::Backoff,
-                }
+                let lacking = Some(target).filter(|_| lacks && external::only_creates(object));
+                self.decide_informed(object, moment, since, lacking).await
             }
         };
+        let Some(decided) = decided else { return Again::Backoff };
         let mut attempt = Attempt::default();
         let result = match decided {
             Err(failure) => Err(failure),

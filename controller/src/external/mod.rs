@@ -318,6 +318,11 @@ pub async fn deleted(external: &ExternalSecret, cluster: &dyn ClusterReader) -> 
     Ok(own.map_or_else(Outcome::nothing, |secret| Outcome::one(Change::Delete(secret))))
 }
 
+/// Returns whether a target that is not there is created, and nothing else depends on whether it is.
+pub fn only_creates(external: &ExternalSecret) -> bool {
+    target::creation_policy(external) == CreationPolicy::Owner && !renders(external)
+}
+
 /// Returns whether an object has templates to render.
 pub fn renders(external: &ExternalSecret) -> bool {
     let template = external.spec.target.as_ref().and_then(|target| target.template.as_ref());
