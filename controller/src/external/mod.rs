@@ -352,6 +352,11 @@ pub(crate) async fn template_problem(
     }
 }
 
+/// Returns whether a target that is not there is created, and nothing else depends on whether it is.
+pub fn only_creates(external: &ExternalSecret) -> bool {
+    target::creation_policy(external) == CreationPolicy::Owner && !renders(external)
+}
+
 /// Returns whether an object has templates to render.
 pub fn renders(external: &ExternalSecret) -> bool {
     let template = external.spec.target.as_ref().and_then(|target| target.template.as_ref());

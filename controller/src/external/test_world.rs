@@ -13,10 +13,13 @@ use crate::object::{BoxFuture, ClusterReader, ConfigMapObject, ObjectReader, Rea
 /// The namespace that has labels (team=blue) and stores.
 pub(super) const SHOP: &str = "shop";
 
+/// Version and value by namespace and name.
+type Versions = BTreeMap<(String, String), (u32, String)>;
+
 /// Secrets of one entry `token` whose versions can be changed, and stores under both kinds.
 #[derive(Clone, Default)]
 pub(super) struct World {
-    secrets: Arc<Mutex<BTreeMap<(String, String), (u32, String)>>>,
+    secrets: Arc<Mutex<Versions>>,
     stores: BTreeMap<&'static str, Value>,
     slow: Option<Duration>,
     reads: Arc<AtomicUsize>,
@@ -45,7 +48,7 @@ impl World {
         self.reads.load(Ordering::Relaxed)
     }
 
-    fn secrets(&self) -> MutexGuard<'_, BTreeMap<(String, String), (u32, String)>> {
+    fn secrets(&self) -> MutexGuard<'_, Versions> {
         self.secrets.lock().unwrap()
     }
 

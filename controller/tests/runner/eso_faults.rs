@@ -254,6 +254,7 @@ async fn webhook_objects(plane: &ControlPlane, server: &StoreServer, objects: us
 #[test]
 fn killed_in_the_middle_it_makes_no_secret_twice() {
     const MANY: usize = 200;
+    const WORKERS: usize = 16;
     run(async {
         let server = StoreServer::start("amber")?;
         let plane = control_plane().await?;
@@ -285,7 +286,8 @@ fn killed_in_the_middle_it_makes_no_secret_twice() {
             made.len(),
             server.total()
         );
-        assert_eq!(writes, MANY);
+        // What was under way when it was killed may be stored and yet logged as failed: the client was gone.
+        assert!((MANY - WORKERS..=MANY).contains(&writes), "{writes} writes");
         assert!(server.total() <= MANY + MANY / 2, "{} calls", server.total());
         Ok(())
     });

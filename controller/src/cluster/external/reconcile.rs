@@ -153,6 +153,29 @@ impl ExternalDriver {
         tokio::task::spawn_blocking(move || runtime.block_on(work)).await.ok()
     }
 
+    /// Decides with what is known; that a target is not there is believed only where it will be created, which fails if
+    /// it is there after all.
+    async fn decide_informed(
+        &self,
+        object: &ExternalSecret,
+        moment: Moment,
+        since: Instant,
+        lacking: Option<ObjectKey>,
+        ledger: Option<Arc<StateLedger>>,
+    ) -> Option<Result<Decision, Failure>> {
+        let (live, shared) = (self.shared.reader.clone(), Arc::clone(&self.reads));
+        let mut reader = Informed { live, shared, since, lacking };
+        let decided = self.decide(object, moment.clone(), reader.clone(), ledger.clone()).await?;
+        let creates = |decision: &Decision| {
+            decision.outcome.changes.iter().any(|change| matches!(change, Change::Create(_)))
+        };
+        if reader.lacking.is_none() || !decided.as_ref().is_ok_and(|decision| !creates(decision)) {
+            return Some(decided);
+        }
+        reader.lacking = None;
+        self.decide(object, moment, reader, ledger).await
+    }
+
     pub(super) async fn synchronise(
         &self,
         key: &ObjectKey,
@@ -176,12 +199,13 @@ impl ExternalDriver {
             let links = lock(&self.links);
             (links.is_right(&target), is_first && links.lacks(&target))
         };
-        let decided = match Some(()).filter(|()| is_right).and_then(|()| external::rests(object, &moment)) {
+        let at_rest = Some(&moment).filter(|_| is_right).and_then(|moment| external::rests(object, moment));
+        let decided = match at_rest {
             Some(decision) => Some(Ok(decision)),
             None => {
-                let (live, shared) = (self.shared.reader.clone(), Arc::clone(&self.reads));
-                let reader = Informed { live, shared, since, lacking: lacks.then_some(target) };
-                self.decide(object, moment, reader, ledger.clone()).await
+                let may_lack = lacks && external::only_creates(object) && !generates(object);
+                let lacking = Some(target).filter(|_| may_lack);
+                self.decide_informed(object, moment, since, lacking, ledger.clone()).await
             }
         };
         let mut attempt = Attempt::default();
