@@ -89,7 +89,10 @@ impl Notice {
         now: i64,
     ) -> Result<(Self, Tag), NoticeProblem> {
         let (tag, header_time) = authenticate(keys, signed, body)?;
-        let notice: Self = serde_json::from_slice(body).map_err(|_| NoticeProblem::Malformed)?;
+        // A list would be taken for the fields in their order.
+        let is_object = body.trim_ascii_start().first() == Some(&b'{');
+        let notice: Option<Self> = serde_json::from_slice(body).ok().filter(|_| is_object);
+        let notice = notice.ok_or(NoticeProblem::Malformed)?;
         let time = header_time.or(notice.timestamp).ok_or(NoticeProblem::Untimely)?;
         if now.abs_diff(time) > TOLERANCE.unsigned_abs() {
             return Err(NoticeProblem::Untimely);

@@ -105,7 +105,8 @@ impl Scene {
         }
         let (mut objects, port) = (chart()?, free_port()?);
         for object in &mut objects {
-            for hook in object["webhooks"].as_array_mut().into_iter().flatten() {
+            let hooks = object.get_mut("webhooks").and_then(Value::as_array_mut);
+            for hook in hooks.into_iter().flatten() {
                 hook["clientConfig"]["service"]["port"] = json!(port);
                 hook["failurePolicy"] = json!("Fail");
             }

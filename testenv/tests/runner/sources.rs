@@ -22,6 +22,8 @@ const EXPOSE: &[&str] = &[
     "controller/src/external/gjson/",   // paths into values that are JSON
     "controller/src/external/json.rs",  // values that are JSON, read and written
     "controller/src/cluster/objects.rs", // answers of the API server, parsed
+    "controller/src/cluster/receiver.rs", // the keys that sign notices
+    "controller/src/cluster/serving/",  // the webhook's certificate with its key; webhook configurations
     "controller/src/external/rewrite.rs", // names that templates yield; values that are merged
     "controller/src/external/values.rs", // decoding and properties of fetched values
     "controller/src/external/generators/", // encoding what was made; JSON of a webhook
@@ -37,6 +39,7 @@ const EXPOSE: &[&str] = &[
     "crypto/src/age/",                  // parts of data keys, identities, passphrases
     "crypto/src/pgp.rs",                // parts of data keys, secret keys, their passphrase
     "crypto/src/sealing/",              // sealing, and keys in PEM
+    "crypto/src/serving.rs",            // keys of an authority and a server, in PEM
     "crypto/src/sops/", // values and comments that are encrypted, hashed and compared; key parts
     "formats/src/",     // the type itself, encoders and parsers
     "controller/src/external/template.rs", // labels and annotations, and maps that templates yield

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use sealops_crds::PushSecret;
-use sealops_crds::push_secret::PUSH_SECRET_FINALIZER;
+use sealops_crds::push_secret::{PUSH_SECRET_FINALIZER, SyncedPushSecrets};
 use tracing::{debug, warn};
 
 use super::execute::Failed;
@@ -58,6 +58,7 @@ impl PushDriver {
         let now = now_text(Timestamp::now());
         let recorded = object.status.as_ref().and_then(|status| status.synced_push_secrets.clone());
         let mut left = recorded.unwrap_or_default();
+        lock(&self.seen).complete(&ObjectKey::of(&object.metadata), &mut left);
         let stale = left.clone();
         match self.remove(object, stale, &mut left, guard).await {
             Ok(()) if self.mark(object, false, guard).await => Again::done(None),
@@ -132,8 +133,11 @@ impl PushDriver {
             status.synced_push_secrets = before;
         }
         if !self.tell(object, report, guard).await {
+            // It may be going by now, and is then read with a record that lacks this.
+            lock(&self.seen).unrecorded(key, written);
             return Again::BACKOFF;
         }
+        lock(&self.seen).unrecorded(key, SyncedPushSecrets::new());
         Again::Done { wait: push::interval(object).ok().flatten(), wrote: true, ready: Some(true) }
     }
 

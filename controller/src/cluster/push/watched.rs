@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use sealops_crds::push_secret::SyncedPushSecrets;
 use sealops_crds::secret_store::LabelSelector;
 use sealops_crds::{Metadata, PushSecret};
 
@@ -34,6 +35,8 @@ pub(super) struct Known {
     sources: HashMap<String, String>,
     /// Whether a source changed since the last push.
     changed: bool,
+    /// What was written and could not be recorded in the status: it has to go with the object all the same.
+    unrecorded: SyncedPushSecrets,
 }
 
 impl Watched {
@@ -54,9 +57,11 @@ impl Watched {
         } else if selector.is_some() {
             self.selecting.entry(key.namespace.clone()).or_default().insert(key.clone());
         }
-        let (sources, changed) = before.map(|known| (known.sources, known.changed)).unwrap_or_default();
+        let before = before.map(|known| (known.sources, known.changed, known.unrecorded));
+        let (sources, changed, unrecorded) = before.unwrap_or_default();
         let deletes = push::deletes(push);
-        self.objects.insert(key.clone(), Known { uid, version, deletes, selector, sources, changed });
+        let known = Known { uid, version, deletes, selector, sources, changed, unrecorded };
+        self.objects.insert(key.clone(), known);
         true
     }
 
@@ -141,6 +146,20 @@ impl Watched {
 
     pub(super) fn take_change(&mut self, key: &ObjectKey) -> bool {
         self.objects.get_mut(key).is_some_and(|known| std::mem::take(&mut known.changed))
+    }
+
+    /// Remembers what was written without a record; nothing where the record is complete.
+    pub(super) fn unrecorded(&mut self, key: &ObjectKey, written: SyncedPushSecrets) {
+        if let Some(known) = self.objects.get_mut(key) {
+            known.unrecorded = written;
+        }
+    }
+
+    /// Adds what was written without a record.
+    pub(super) fn complete(&self, key: &ObjectKey, record: &mut SyncedPushSecrets) {
+        for (store, entries) in self.objects.get(key).into_iter().flat_map(|known| &known.unrecorded) {
+            record.entry(store.clone()).or_default().extend(entries.clone());
+        }
     }
 
     pub(super) fn put_back(&mut self, key: &ObjectKey) {

@@ -11,9 +11,10 @@ const SUFFIX: &str = "external-secrets.io";
 /// whether anything has changed.
 pub(super) fn configuration(object: &mut Value, service: &ObjectKey, bundle: &str) -> bool {
     let mut changed = false;
-    let webhooks = object["webhooks"].as_array_mut().into_iter().flatten();
+    let webhooks = object.get_mut("webhooks").and_then(Value::as_array_mut).into_iter().flatten();
     for webhook in webhooks.filter(|webhook| is_ours(webhook)) {
-        let Some(config) = webhook["clientConfig"].as_object_mut() else { continue };
+        let config = webhook.get_mut("clientConfig").and_then(Value::as_object_mut);
+        let Some(config) = config else { continue };
         changed |= config.get("caBundle").and_then(Value::as_str) != Some(bundle);
         config.insert("caBundle".to_owned(), json!(bundle));
         if let Some(named) = config.get_mut("service").and_then(Value::as_object_mut) {
