@@ -26,6 +26,9 @@ const MAX_VALUES_BYTES: usize = 1 << 20;
 /// Names and values of a Secret: an object of etcd, by its default (`--max-request-bytes`).
 const MAX_STORED_BYTES: usize = 3 << 19;
 
+/// The problem of a reader that makes no tokens: no server is at fault.
+pub(crate) const NO_TOKENS: &str = "tokens of service accounts come from a cluster only";
+
 /// A boxed future, so that the traits here can be objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -267,7 +270,7 @@ pub trait ObjectReader: Send + Sync {
 
     /// Returns a new token of a ServiceAccount. Only a cluster makes tokens.
     fn token<'a>(&'a self, account: &'a str, _: &'a TokenAsk) -> BoxFuture<'a, Result<Plaintext, ReadError>> {
-        let problem = "tokens of service accounts come from a cluster only".to_owned();
+        let problem = NO_TOKENS.to_owned();
         let error = ReadError { kind: "ServiceAccount", name: account.to_owned(), problem };
         Box::pin(async move { Err(error) })
     }

@@ -20,7 +20,7 @@ use sealops_providers::{
 use sealops_template::Value;
 use sealops_template::value::{Map, Text};
 
-use crate::object::{ClusterReader, ReadError, SecretObject, TokenAsk};
+use crate::object::{ClusterReader, NO_TOKENS, ReadError, SecretObject, TokenAsk};
 use crate::templates::{Dialect, Problem, Renderer, TemplateOptions};
 
 /// An object that a store's settings refer to.
@@ -218,7 +218,10 @@ impl CredentialSource for Credentials<'_> {
             let namespace = self.namespace(request.namespace.as_deref())?;
             let ask = TokenAsk { audiences: request.audiences.clone(), seconds: request.seconds };
             let token = self.cluster.in_namespace(&namespace).token(&request.name, &ask).await;
-            let token = token.map_err(unreadable)?;
+            let token = token.map_err(|error| match error.problem.as_str() {
+                NO_TOKENS => ProviderErrorKind::Invalid(error.to_string()),
+                _ => unreadable(error),
+            })?;
             self.note(|used| {
                 let shortest = used.token_seconds.map_or(request.seconds, |known| known.min(request.seconds));
                 used.token_seconds = Some(shortest);
