@@ -12,6 +12,33 @@ use crate::json::Json;
 use crate::{ProviderErrorKind, PushTarget};
 
 impl SecretsManager {
+    /// Refuses what cannot be attached.
+    pub(super) fn check_attached(
+        target: &PushTarget,
+        settings: &PushSettings,
+    ) -> Result<(), ProviderErrorKind> {
+        let regions = settings.replication_locations.iter().flatten();
+        if let Some(region) = regions.into_iter().find(|region| !auth::is_region(region)) {
+            return Err(ProviderErrorKind::Invalid(format!(
+                "replicationLocations: {region:?} is no AWS region"
+            )));
+        }
+        if settings.resource_policy.is_none() {
+            return Ok(());
+        }
+        let policy = target.resource_policy.as_deref().ok_or_else(|| {
+            ProviderErrorKind::Invalid(
+                "failed to resolve resource policy: policySourceRef is missing".to_owned(),
+            )
+        })?;
+        if !policy.is_empty() && Json::parse(policy).is_none() {
+            return Err(ProviderErrorKind::Invalid(
+                "resourcePolicy: the text that policySourceRef names is no JSON".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
     /// Makes policy and copies as the settings say. `described` is what AWS knows of the secret.
     pub(super) async fn attach(
         &self,

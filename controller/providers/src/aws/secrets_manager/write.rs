@@ -25,6 +25,8 @@ impl SecretsManager {
             "string" => true,
             other => return Err(ProviderErrorKind::Invalid(format!("invalid secret push format: {other}"))),
         };
+        // Before anything is made.
+        Self::check_attached(target, &settings)?;
         let name = self.name(&target.key);
         let described = match self.describe(&name).await {
             Err(ProviderErrorKind::NotFound) => {
