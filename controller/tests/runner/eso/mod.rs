@@ -15,6 +15,7 @@
 pub mod http;
 mod lists;
 mod names;
+mod offline;
 mod outcome;
 mod scenario;
 mod stage;

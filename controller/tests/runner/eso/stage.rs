@@ -152,7 +152,7 @@ impl Stage {
     }
 
     /// Puts in what is known only now: tokens, uids.
-    async fn filled(&self, object: &Value, names: &Names) -> Result<Value> {
+    pub async fn filled(&self, object: &Value, names: &Names) -> Result<Value> {
         let mut names = names.clone();
         let text = object.to_string();
         if text.contains("${TOKEN:reader}") {
