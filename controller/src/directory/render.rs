@@ -69,7 +69,7 @@ pub struct Problem {
 
 /// What became of one object.
 enum Made {
-    Secret(SecretObject),
+    Secret(Box<SecretObject>),
     /// Nothing is written, for this reason.
     Nothing(&'static str),
 }
@@ -146,7 +146,7 @@ impl Rendered {
     fn take(&mut self, manifest: &Manifest, result: Tried) {
         self.left_out.extend(result.notes.into_iter().map(|note| problem(manifest, note.into())));
         match result.made {
-            Ok(Made::Secret(secret)) => self.add(manifest, secret),
+            Ok(Made::Secret(secret)) => self.add(manifest, *secret),
             Ok(Made::Nothing(why)) => self.left_out.push(problem(manifest, why.to_owned().into())),
             Err(failed) => self.problems.push(problem(manifest, failed)),
         }
@@ -192,7 +192,7 @@ async fn unseal(
         Ok(match written(outcome) {
             Some(secret) => {
                 session.reader.add(secret.duplicate());
-                Made::Secret(secret)
+                Made::Secret(Box::new(secret))
             }
             None => Made::Nothing("the Secret in the folder is as it should be"),
         })
@@ -225,7 +225,7 @@ fn made(decision: Decision) -> Result<Made, Failed> {
     }
     let settled = decision.settled;
     Ok(match written(decision.outcome) {
-        Some(secret) => Made::Secret(secret),
+        Some(secret) => Made::Secret(Box::new(secret)),
         None => Made::Nothing(match settled {
             Settled::Ignored => "its store is another controller's",
             Settled::Missing => "its target is merged into, and is not in the folder",

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+#[cfg(feature = "stores")]
 use std::time::Duration;
 
 use sealops_crds::external_secret::GeneratorRef;

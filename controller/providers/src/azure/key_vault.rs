@@ -19,11 +19,13 @@ const ALGORITHM: &str = "RSA-OAEP-256";
 /// Longest version, in bytes; Azure's have 32.
 const MAX_VERSION_BYTES: usize = 128;
 
+type Versions = HashMap<(String, String), Arc<OnceCell<String>>>;
+
 /// Wraps and unwraps by keys of Azure Key Vault, of any vault.
 pub struct KeyVaults {
     vaults: Vaults,
     /// Newest versions, by vault and name.
-    versions: Mutex<HashMap<(String, String), Arc<OnceCell<String>>>>,
+    versions: Mutex<Versions>,
 }
 
 /// A key, as the vault wants it.

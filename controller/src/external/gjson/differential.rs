@@ -358,7 +358,7 @@ impl Writer {
                 (format!("{key}.#({operator}\"Tom\")"), items.first())
             }
             Some((key, _)) if self.dice.in_(4) => {
-                let sort: &'static str = *self.dice.one(&["~true", "~false", "~null", "~*"]);
+                let sort = *self.dice.one::<&'static str>(&["~true", "~false", "~null", "~*"]);
                 self.count(sort);
                 (format!("{key}{}{sort}", self.dice.one(&["==", "!="])), items.first())
             }

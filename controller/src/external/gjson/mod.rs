@@ -384,8 +384,8 @@ fn named(selector: &str) -> (Plaintext, &str) {
         let is_json = name.starts_with('"') && json::is_valid(name);
         return (if is_json { name.into() } else { json::quoted(&name.into()) }, path);
     }
-    let ends = path.match_indices(['.', '|']).filter(|(at, _)| !path[..*at].ends_with('\\'));
-    let last = ends.last().map_or(path, |(at, _)| &path[at + 1..]);
+    let mut ends = path.match_indices(['.', '|']).filter(|(at, _)| !path[..*at].ends_with('\\'));
+    let last = ends.next_back().map_or(path, |(at, _)| &path[at + 1..]);
     let is_simple =
         last.chars().all(|c| c >= ' ' && !matches!(c, '[' | ']' | '{' | '}' | '(' | ')' | '#' | '|' | '!'));
     (json::quoted(&if is_simple { last } else { "_" }.into()), path)

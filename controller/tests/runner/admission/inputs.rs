@@ -45,7 +45,7 @@ fn external_secrets() -> Vec<Input> {
     let external = |spec: Value, refused: Option<&str>| input("ExternalSecret", spec, refused);
     let target = |target: Value| json!({ "data": [entry()], "target": target });
     let generator = json!({ "generatorRef": { "kind": "UUID", "name": "u" } });
-    let together = Some("extract, find, or generatorRef cannot be set at the same time");
+    let together = "extract, find, or generatorRef cannot be set at the same time";
     let extract = json!({ "key": "k" });
     vec![
         external(json!({ "data": [entry()] }), None),
@@ -63,9 +63,9 @@ fn external_secrets() -> Vec<Input> {
             json!({ "dataFrom": [{ "extract": extract, "sourceRef": { "storeRef": { "name": "s" } } }] }),
             None,
         ),
-        external(json!({ "dataFrom": [{ "extract": extract, "sourceRef": generator }] }), together),
-        external(json!({ "dataFrom": [{ "find": {}, "sourceRef": generator }] }), together),
-        external(json!({ "dataFrom": [{ "extract": extract, "find": {} }] }), together),
+        external(json!({ "dataFrom": [{ "extract": extract, "sourceRef": generator }] }), Some(together)),
+        external(json!({ "dataFrom": [{ "find": {}, "sourceRef": generator }] }), Some(together)),
+        external(json!({ "dataFrom": [{ "extract": extract, "find": {} }] }), Some(together)),
         external(
             json!({ "dataFrom": [{ "rewrite": [] }] }),
             Some("either extract, find, or sourceRef must be set to dataFrom"),
@@ -88,8 +88,7 @@ fn external_secrets() -> Vec<Input> {
             json!({ "target": { "deletionPolicy": "Delete", "creationPolicy": "None" },
                 "dataFrom": [{ "extract": extract, "find": {} }, {}] }),
             Some(&format!(
-                "{DELETES}\n{}\neither extract, find, or sourceRef must be set to dataFrom",
-                together.unwrap_or_default()
+                "{DELETES}\n{together}\neither extract, find, or sourceRef must be set to dataFrom"
             )),
         ),
         external(target(json!({ "template": { "type": "kubernetes.io/service-account-token" } })), None),

@@ -6,6 +6,9 @@ use serde_json::json;
 
 use super::{Cloud, Credentials, get, open};
 
+/// Whether a fault is told as what it is.
+type IsRight = fn(&ProviderErrorKind) -> bool;
+
 const KEYS: usize = 100;
 /// The calls that read one value, and those that read many.
 const CALLS: [(&str, &str, &str); 2] = [
@@ -153,7 +156,7 @@ async fn faults_of_a_batch_are_those_of_the_service() {
             first
         };
         let body = |code: &str| json!({ "__type": code, "message": "CANARY" }).to_string();
-        let faults: [(Fault, fn(&ProviderErrorKind) -> bool); 4] = [
+        let faults: [(Fault, IsRight); 4] = [
             (Fault::answer(503, &[("Retry-After", "99")], body("ServiceUnavailable")), |kind| {
                 matches!(kind, ProviderErrorKind::Unavailable(_) | ProviderErrorKind::Throttled(_))
             }),

@@ -3,11 +3,24 @@
 use std::collections::BTreeMap;
 
 use sealops_crds::secret_store::VaultProvider;
-use sealops_providers::vault::{DynamicRequest, DynamicResult, generate};
-use sealops_providers::{ConnectContext, ProviderError, StoreIdentity};
+use sealops_providers::vault::{DynamicRequest, DynamicResult, Intent, Lease, generate};
+use sealops_providers::{BoxFuture, ConnectContext, ProviderError, StoreIdentity};
 use serde_json::{Value, json};
 
 use super::{Credentials, approle, bao, stored};
+
+/// What is left behind is no matter here.
+struct Unrecorded;
+
+impl Intent for Unrecorded {
+    fn intend<'a>(&'a self, _: &'a Lease) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn withdraw(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
 
 async fn ask(
     auth: Value,
@@ -23,8 +36,8 @@ async fn ask(
         user_namespace: "apps".to_owned(),
     };
     let context = ConnectContext { store: &store, credentials: &credentials, network: true };
-    let made = generate(&settings, None, &request, &context).await?;
-    Ok(made.into_iter().map(|(name, value)| (name, value.expose_str().unwrap().to_owned())).collect())
+    let made = generate(&settings, None, &request, &context, &Unrecorded).await?;
+    Ok(made.values.into_iter().map(|(name, value)| (name, value.expose_str().unwrap().to_owned())).collect())
 }
 
 fn request(method: &str, path: &str) -> DynamicRequest {
