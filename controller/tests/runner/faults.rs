@@ -162,7 +162,7 @@ fn refusals_are_told_and_stay_with_their_object() {
         create(&api, red).await?;
         let message = synced(&client, "shop", "red", "False").await?;
         assert!(
-            message.contains("refuses the Secret; its message quotes a value and is not shown"),
+            message.contains("refuses the object; its message quotes a value and is not shown"),
             "{message}"
         );
 

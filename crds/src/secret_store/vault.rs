@@ -117,11 +117,11 @@ pub struct VaultAuth {
     pub cert: Option<VaultCertAuth>,
     /// By an identity of AWS; kept, not supported.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<BTreeMap<String, Value>>"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Object>"))]
     pub iam: Option<Value>,
     /// By an identity of Google Cloud; kept, not supported.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<BTreeMap<String, Value>>"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Object>"))]
     pub gcp: Option<Value>,
 }
 

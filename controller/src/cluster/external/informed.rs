@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use crate::cluster::lock;
 use crate::cluster::reader::LiveReader;
 use crate::object::{
-    BoxFuture, ClusterReader, ConfigMapObject, ObjectKey, ObjectReader, ReadError, SecretObject, TokenAsk,
+    BoxFuture, ClusterReader, ConfigMapObject, ManifestKind, ManifestObject, ObjectKey, ObjectReader,
+    ReadError, SecretObject, ServedKind, TokenAsk,
 };
 
 /// How long an answer is kept.
@@ -120,6 +121,10 @@ impl ClusterReader for Informed {
         self.live.cluster_generator(name)
     }
 
+    fn served<'a>(&'a self, kind: &'a ManifestKind) -> BoxFuture<'a, Result<Option<ServedKind>, ReadError>> {
+        self.live.served(kind)
+    }
+
     fn namespace_labels<'a>(
         &'a self,
         name: &'a str,
@@ -163,6 +168,14 @@ impl ObjectReader for InformedNamespace {
         name: &'a str,
     ) -> BoxFuture<'a, Result<Option<Value>, ReadError>> {
         self.live.generator(plural, name)
+    }
+
+    fn manifest<'a>(
+        &'a self,
+        served: &'a ServedKind,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<ManifestObject>, ReadError>> {
+        self.live.manifest(served, name)
     }
 
     fn token<'a>(
