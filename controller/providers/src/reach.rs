@@ -146,6 +146,10 @@ fn server_of(address: &str) -> Option<String> {
     let (scheme, rest) = address.split_once("://")?;
     let scheme = scheme.to_ascii_lowercase();
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // Where some readers take a backslash for a slash, the host would be another one.
+    if authority.contains('\\') {
+        return None;
+    }
     let host = authority.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
     let plain =
         |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_' | ':' | '[' | ']');

@@ -234,7 +234,8 @@ fn push(kind: &str, store: &str, shape: usize) -> Value {
     match shape {
         1 => spec["data"] = json!([{ "match": { "remoteRef": { "remoteKey": name } } }]),
         2 | 3 if !is_webhook => spec["deletionPolicy"] = json!("Delete"),
-        4 if !is_webhook => spec["updatePolicy"] = json!("IfNotExists"),
+        // 0.20.4 cannot tell whether a Secret exists.
+        4 if !is_webhook && store != "kubernetes" => spec["updatePolicy"] = json!("IfNotExists"),
         5 if !is_webhook => spec["data"] = json!([entry("user", "name"), entry("pass", "word")]),
         6 => spec["template"] = json!({ "data": { "user": "{{ .user | upper }}" } }),
         7 => spec["selector"] = json!({ "secret": { "selector": { "matchLabels": { "push": "yes" } } } }),

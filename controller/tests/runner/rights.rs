@@ -72,6 +72,8 @@ fn generators() -> String {
         ("Webhook", json!({ "url": "http://127.0.0.1:1/", "result": {} })),
         ("SSHKey", json!({ "keyType": "ed25519" })),
         ("VaultDynamicSecret", json!({ "path": "x", "provider": { "server": "http://127.0.0.1:1" } })),
+        ("ECRAuthorizationToken", json!({ "region": "nowhere!" })),
+        ("STSSessionToken", json!({ "region": "nowhere!" })),
     ];
     let push = |name: &str, kind: &str, reference: serde_json::Value| {
         json!({ "apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret",
@@ -145,7 +147,17 @@ async fn exercise_pushes(plane: &ControlPlane, selected: &[&str]) -> Result<()> 
         plane.apply_manifests(&push.to_string()).await?;
         event(&client, "shop", &format!("selects-{}", kind.to_lowercase()), "Errored").await?;
     }
-    for name in ["password", "uuid", "fake", "mfa", "webhook", "sshkey", "vaultdynamicsecret"] {
+    for name in [
+        "password",
+        "uuid",
+        "fake",
+        "mfa",
+        "webhook",
+        "sshkey",
+        "vaultdynamicsecret",
+        "ecrauthorizationtoken",
+        "stssessiontoken",
+    ] {
         event(&client, "shop", name, "Errored").await?;
     }
     let pushes = super::cluster_kinds::api(&client, "PushSecret", Some("shop"));
@@ -331,7 +343,7 @@ fn runs_with_exactly_the_rights_of_the_manifests() {
         super::cluster_kinds::exercise(&plane).await?;
         exercise_states(&plane).await?;
         assert!(controller.process.terminate(PATIENCE)?.success());
-        println!("all namespaces: {}", assert_exact(&plane, mark, 77).await?);
+        println!("all namespaces: {}", assert_exact(&plane, mark, 79).await?);
         Ok(())
     });
 }
@@ -354,7 +366,7 @@ fn named_namespaces_need_no_right_in_the_cluster() {
         exercise_pushes(&plane, &["SecretStore"]).await?;
         exercise_states(&plane).await?;
         assert!(controller.process.terminate(PATIENCE)?.success());
-        println!("named namespaces: {}", assert_exact(&plane, mark, 57).await?);
+        println!("named namespaces: {}", assert_exact(&plane, mark, 59).await?);
 
         // A namespace without its Roles keeps no other waiting (B6 F14), and is handled as soon as it has them.
         let mut controller = Controller::start_as(&kubeconfig, &["--namespaces=bank,shop"]).await?;
