@@ -1,6 +1,6 @@
 //! Restarts of workloads in a running cluster (`--restart-workloads`): see [`crate::restarts`] for the rules.
 //!
-//! One patch for each change: changes within [`COALESCE`] are one, a workload is not restarted again within [`AGAIN`],
+//! One patch for each change: changes within `COALESCE` are one, a workload is not restarted again within `AGAIN`,
 //! and there are never more than a few restarts a second in all.
 
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -5,7 +5,7 @@
 //!                └── else set aside, up to MAX_ASIDE of a worker: goes on beside the next items
 //! ```
 //!
-//! What is set aside costs memory and no thread. [`SlowStores`] knows for which stores objects were set aside, so that
+//! What is set aside costs memory and no thread. `SlowStores` knows for which stores objects were set aside, so that
 //! further ones wait in the queue instead.
 
 use std::collections::HashMap;
