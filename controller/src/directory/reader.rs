@@ -36,6 +36,8 @@ const KINDS: [(&str, &str); 7] = [
     (generators::GROUP, ClusterGenerator::KIND),
     ("", "Namespace"),
 ];
+/// The type that the API server gives to a Secret without one.
+const OPAQUE: &str = "Opaque";
 const CLUSTER_WIDE: [&str; 3] = [ClusterSecretStore::KIND, ClusterGenerator::KIND, "Namespace"];
 
 /// Returns the kind under which an object is found: its own, or the plural of a generator.
@@ -90,7 +92,7 @@ impl DirectoryReader {
         manifest.root.read().map(Some).map_err(unfit)
     }
 
-    /// A Secret as the API server would hold it: `stringData` wins over `data`.
+    /// A Secret as the API server would hold it: `stringData` wins over `data`, no type is `Opaque`, and it has a namespace.
     pub(super) fn secret(&self, namespace: &str, name: &str) -> Result<Option<SecretObject>, ReadError> {
         let key = ObjectKey::new(namespace, name);
         let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
@@ -112,6 +114,8 @@ impl DirectoryReader {
             let texts: BTreeMap<String, Option<Plaintext>> = texts.read().map_err(unfit)?;
             secret.data.extend(texts.into_iter().map(|(key, text)| (key, text.unwrap_or_default())));
         }
+        secret.type_.get_or_insert_with(|| OPAQUE.to_owned());
+        secret.metadata.namespace = Some(namespace.to_owned());
         Ok(Some(secret))
     }
 }
@@ -180,7 +184,15 @@ impl ObjectReader for NamespaceReader {
     }
 
     fn secret_store<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<SecretStore>, ReadError>> {
-        Box::pin(async move { self.reader.find(SecretStore::KIND, &self.namespace, name) })
+        Box::pin(async move {
+            let mut found: Option<SecretStore> =
+                self.reader.find(SecretStore::KIND, &self.namespace, name)?;
+            if let Some(store) = &mut found {
+                // It may name none, and what it refers to is in its own.
+                store.metadata.namespace = Some(self.namespace.clone());
+            }
+            Ok(found)
+        })
     }
 
     fn service_account<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Metadata>, ReadError>> {

@@ -65,6 +65,9 @@ pub struct StoreEnvironment {
     pub network: bool,
     /// Which servers may be asked, and as whom.
     pub reach: Arc<Reach>,
+    /// Addresses in place of clouds' own, by the names of the variables that would hold them. What is not here is taken from
+    /// the process's environment.
+    pub addresses: BTreeMap<String, String>,
 }
 
 impl Default for StoreEnvironment {
@@ -74,6 +77,7 @@ impl Default for StoreEnvironment {
             egress: Egress::NoLinkLocal,
             network: false,
             reach: Arc::default(),
+            addresses: BTreeMap::new(),
         }
     }
 }
@@ -170,6 +174,11 @@ impl CredentialSource for Credentials<'_> {
 
     fn reach(&self) -> Arc<Reach> {
         Arc::clone(&self.environment.reach)
+    }
+
+    fn address(&self, variable: &str) -> Option<String> {
+        let own = self.environment.addresses.get(variable).cloned();
+        own.or_else(|| std::env::var(variable).ok()).filter(|text| !text.is_empty())
     }
 
     fn secret<'a>(&'a self, selector: &'a Selector) -> BoxFuture<'a, Result<Plaintext, ProviderErrorKind>> {

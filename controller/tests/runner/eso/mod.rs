@@ -12,6 +12,7 @@
 
 #![allow(clippy::print_stdout, reason = "the run shows what it counted")]
 
+mod exceptions;
 pub mod http;
 mod lists;
 mod names;

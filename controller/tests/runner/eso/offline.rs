@@ -1,5 +1,5 @@
-//! The first step of each recorded scenario as a folder: the same Secrets as the controller leaves in a cluster, the same
-//! objects that fail, and the same words for why.
+//! Each recorded scenario up to its first step with an ExternalSecret as a folder: the same Secrets as the controller leaves
+//! in a cluster, the same objects that fail, and the same words for why.
 //!
 //! ```text
 //!   NN-apply.yaml ──► Directory ──render──► Secrets, problems ─┐
@@ -22,9 +22,9 @@ use sealops_controller::sealed::OpenOptions;
 use sealops_controller::templates::TemplateOptions;
 use sealops_crypto::sealing::SealingKeyRing;
 use sealops_formats::Plaintext;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::exceptions::Exceptions;
 use super::lists::Lists;
 use super::names::Names;
 use super::outcome::{self, Past};
@@ -37,35 +37,10 @@ use super::{control_plane, run};
 const AT_ONCE: usize = 16;
 /// Time for one folder.
 const DEADLINE: Duration = Duration::from_secs(300);
-/// Fewest scenarios that have to be equal.
-const FEWEST: usize = 180;
+/// Services of AWS, by the variables that replace their addresses.
+const AWS: [&str; 3] = ["AWS_SECRETSMANAGER_ENDPOINT", "AWS_SSM_ENDPOINT", "AWS_STS_ENDPOINT"];
 /// What a folder does not have: owners need a uid, and nobody writes.
 const CLUSTER_ONLY: [&str; 2] = ["ownerReferences", "managers"];
-
-/// What a folder cannot have.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Exceptions {
-    reasons: BTreeMap<String, String>,
-    scenarios: BTreeMap<String, String>,
-}
-
-impl Exceptions {
-    fn read() -> Result<Self> {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/runner/eso/offline.yaml");
-        let read: Self = serde_saphyr::from_str(&std::fs::read_to_string(path)?).context("offline.yaml")?;
-        for (scenario, reason) in &read.scenarios {
-            ensure!(read.reasons.contains_key(reason), "{scenario}: the reason {reason} is not known");
-        }
-        for reason in read.reasons.keys() {
-            ensure!(
-                read.scenarios.values().any(|used| used == reason),
-                "no scenario has the reason {reason}"
-            );
-        }
-        Ok(read)
-    }
-}
 
 #[test]
 fn recorded_scenarios_render_from_a_folder_as_recorded() {
@@ -92,29 +67,8 @@ fn recorded_scenarios_render_from_a_folder_as_recorded() {
         let plays = futures::stream::iter(scenarios.into_iter().enumerate()).map(play);
         let mut ended: Vec<(String, Vec<String>)> = plays.buffer_unordered(AT_ONCE).collect().await;
         ended.sort();
-        judge(&exceptions, &ended, wanted.is_empty())
+        exceptions.judge(&ended, wanted.is_empty())
     });
-}
-
-fn judge(exceptions: &Exceptions, ended: &[(String, Vec<String>)], is_whole: bool) -> Result<()> {
-    let equal = ended.iter().filter(|(_, differences)| differences.is_empty()).count();
-    let mut counts = BTreeMap::<&str, usize>::new();
-    let mut wrong = Vec::new();
-    for (name, differences) in ended {
-        match (exceptions.scenarios.get(name), differences.is_empty()) {
-            (None, false) => wrong.push(format!("{name}:\n  {}", differences.join("\n  "))),
-            (Some(reason), true) => wrong.push(format!("{name} is an exception ({reason}), but equal")),
-            (Some(reason), false) => *counts.entry(reason).or_default() += 1,
-            (None, true) => {}
-        }
-    }
-    println!("{equal} of {} scenarios render from a folder as recorded", ended.len());
-    for (reason, count) in counts {
-        println!("not from a folder: {count}: {reason}: {}", exceptions.reasons[reason]);
-    }
-    ensure!(wrong.is_empty(), "{} scenarios are not as they should be:\n{}", wrong.len(), wrong.join("\n"));
-    ensure!(equal >= FEWEST || !is_whole, "only {equal} scenarios are equal");
-    Ok(())
 }
 
 /// A scenario as a folder.
@@ -127,20 +81,30 @@ struct Folder<'a> {
 
 impl Folder<'_> {
     async fn play(&self) -> Result<Vec<String>> {
-        let step = &self.scenario.steps[0];
+        let position = self.scenario.steps.iter().position(has_external).unwrap_or_default();
+        let step = &self.scenario.steps[position];
         let expected = self.lists.expected(&self.scenario.name, &step.number, &step.outcome, &mut Vec::new());
-        let (directory, externals) = self.directory(step, &expected).await?;
-        ensure!(!externals.is_empty(), "its first step has no ExternalSecret");
+        let mut directory = Directory::default();
+        let mut externals = BTreeSet::new();
+        self.namespaces(&mut directory).await?;
+        for step in &self.scenario.steps[..=position] {
+            externals.extend(self.add(step, &mut directory).await?);
+        }
         let random = TemplateOptions { allow_random_functions: true };
         let options = RenderOptions {
             default_namespace: Some(self.names.fresh.clone()),
             open: OpenOptions { templates: random, ..OpenOptions::default() },
-            environment: StoreEnvironment { network: true, ..StoreEnvironment::default() },
+            environment: self.environment(),
             generators: true,
             now: jiff::Timestamp::now().as_second(),
             deadline: Some(DEADLINE),
         };
         let rendered = render(&Arc::new(directory), &SealingKeyRing::new([]), &options).await;
+        if externals.is_empty() {
+            ensure!(rendered.secrets.is_empty(), "Secrets come out of nothing");
+            ensure!(rendered.problems.is_empty(), "there are problems with nothing: {:?}", rendered.problems);
+            return Ok(vec!["it has no ExternalSecret".to_owned()]);
+        }
         let mut differences = self.secrets(&expected, &rendered, &externals)?;
         for external in &externals {
             differences.extend(self.external(external, &expected, &rendered));
@@ -148,20 +112,24 @@ impl Folder<'_> {
         Ok(differences)
     }
 
-    /// Sets up the providers' side and puts the objects into a folder; returns also the ExternalSecrets.
-    async fn directory(&self, step: &Step, expected: &Value) -> Result<(Directory, BTreeSet<String>)> {
-        let mut directory = Directory::default();
+    /// The network is allowed, and AWS is the server that the stage has for it.
+    fn environment(&self) -> StoreEnvironment {
+        let addresses = AWS.map(|variable| (variable.to_owned(), self.stage.moto.url()));
+        StoreEnvironment { network: true, addresses: addresses.into(), ..StoreEnvironment::default() }
+    }
+
+    /// Sets up the providers' side of a step and puts its objects into the folder; returns the ExternalSecrets.
+    async fn add(&self, step: &Step, directory: &mut Directory) -> Result<BTreeSet<String>> {
         let mut externals = BTreeSet::new();
-        self.namespaces(&mut directory).await?;
         for (kind, entries) in &step.inputs {
             match kind.as_str() {
                 "apply" => {
                     for object in entries {
-                        let kind = object["kind"].as_str().unwrap_or_default();
-                        let recorded = object["metadata"]["name"].as_str().unwrap_or_default();
-                        if expected["rejected"].get(format!("{kind}/{recorded}")).is_some() {
+                        if is_rejected(step, object) {
                             continue;
                         }
+                        let kind = object["kind"].as_str().unwrap_or_default();
+                        let recorded = object["metadata"]["name"].as_str().unwrap_or_default();
                         let filled = self.cluster_side(kind, object).await?;
                         let shown = match object["metadata"]["namespace"].as_str() {
                             None | Some("test") => recorded.to_owned(),
@@ -170,7 +138,7 @@ impl Folder<'_> {
                         if kind == "ExternalSecret" {
                             externals.insert(shown.clone());
                         }
-                        put(&mut directory, &format!("{kind}|{shown}"), &filled)?;
+                        put(directory, &format!("{kind}|{shown}"), &filled)?;
                     }
                 }
                 "patch" | "delete" => {}
@@ -181,7 +149,7 @@ impl Folder<'_> {
                 }
             }
         }
-        Ok((directory, externals))
+        Ok(externals)
     }
 
     async fn namespaces(&self, directory: &mut Directory) -> Result<()> {
@@ -199,8 +167,12 @@ impl Folder<'_> {
         Ok(())
     }
 
-    /// The Kubernetes stores of the record read the scenario's own cluster: what they need is there too.
+    /// The Kubernetes stores of the record read the scenario's own cluster: what they need is there too, and so is the owner
+    /// that others name by its uid.
     async fn cluster_side(&self, kind: &str, object: &Value) -> Result<Value> {
+        if kind == "UUID" {
+            self.stage.apply(object, &self.names).await?.map_err(anyhow::Error::msg)?;
+        }
         let is_read = matches!(
             kind,
             "Secret" | "ServiceAccount" | "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding"
@@ -221,7 +193,7 @@ impl Folder<'_> {
         let mut places: BTreeMap<String, Place> = BTreeMap::new();
         for secret in &rendered.secrets {
             let metadata = &secret.secret.metadata;
-            let namespace = metadata.namespace.clone().unwrap_or_default();
+            let namespace = metadata.namespace.clone().context("a Secret without a namespace")?;
             let name = metadata.name.clone().unwrap_or_default();
             let mut object: Value = serde_json::from_slice(secret.secret.to_json().expose())?;
             object["metadata"]["managedFields"] = json!([{ "manager": field_manager(&name) }]);
@@ -243,7 +215,10 @@ impl Folder<'_> {
     /// Compares whether an object fails, and why.
     fn external(&self, name: &str, expected: &Value, rendered: &Rendered) -> Option<String> {
         let file = format!("ExternalSecret|{name}");
-        let is_own = |source: &str| source.rsplit_once(':').is_some_and(|(own, _)| own == file);
+        // A line follows the file's name, unless it is not known.
+        let is_own = |source: &str| {
+            source.strip_prefix(&file).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+        };
         let problem = rendered.problems.iter().find(|problem| is_own(&problem.source));
         let condition = &expected["objects"][format!("ExternalSecret/{name}")]["status"]["conditions"][0];
         match (condition["status"].as_str(), problem) {
@@ -252,10 +227,12 @@ impl Folder<'_> {
                 let text = outcome::replaced(&text, &self.scenario.options);
                 let line = format!("ExternalSecret/{name} Warning UpdateFailed {text}");
                 let events = expected["events"].as_array().into_iter().flatten();
+                let events: Vec<&str> = events.filter_map(Value::as_str).collect();
                 let prefix = format!("ExternalSecret/{name} Warning UpdateFailed");
                 let theirs: Vec<&str> =
-                    events.filter_map(Value::as_str).filter(|event| event.starts_with(&prefix)).collect();
-                (!theirs.contains(&line.as_str())).then(|| {
+                    events.iter().copied().filter(|event| event.starts_with(&prefix)).collect();
+                let is_same = theirs.iter().any(|event| *event == line || names_cause(event, &line, &events));
+                (!is_same).then(|| {
                     format!("{name}: other words:\n      recorded {theirs:?}\n      here     {line}")
                 })
             }
@@ -264,6 +241,34 @@ impl Folder<'_> {
             (_, None) => None,
         }
     }
+}
+
+fn has_external(step: &Step) -> bool {
+    let applied = step.inputs.iter().filter(|(kind, _)| kind == "apply").flat_map(|(_, objects)| objects);
+    applied.into_iter().any(|object| object["kind"] == "ExternalSecret" && !is_rejected(step, object))
+}
+
+/// Whether the API server refused an object of the record.
+fn is_rejected(step: &Step, object: &Value) -> bool {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let key = format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"]));
+    step.outcome["rejected"].get(key).is_some()
+}
+
+/// Whether a folder says why a store is not ready, where an ExternalSecret of a cluster says only that it is not: the cause is
+/// in an event of the store there.
+fn names_cause(theirs: &str, here: &str, events: &[&str]) -> bool {
+    let Some((place, store)) = theirs.rsplit_once(", err: ") else { return false };
+    let Some((kind, name)) = store.strip_suffix("\" is not ready").and_then(|store| store.split_once(" \""))
+    else {
+        return false;
+    };
+    let prefix = format!("{kind}/{name} Warning InvalidProviderConfig ");
+    let mut causes = events.iter().filter_map(|event| event.strip_prefix(&prefix));
+    let Some(cause) = here.strip_prefix(&format!("{place}, err: ")) else { return false };
+    // What was read of the cluster is named by the same words; what it was read for is not.
+    let root = cause.find("cannot ").map(|start| &cause[start..]);
+    causes.any(|theirs| cause.ends_with(theirs) || root.is_some_and(|root| theirs.ends_with(root)))
 }
 
 fn put(directory: &mut Directory, file: &str, object: &Value) -> Result<()> {
