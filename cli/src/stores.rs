@@ -21,7 +21,7 @@ const MAX_SECONDS: u64 = 86_400;
 #[derive(clap::Args)]
 #[command(next_help_heading = "Stores of ExternalSecrets")]
 pub(crate) struct StoreFlags {
-    /// Let stores ask this server, such as `https://vault.example.com:8200` or https://*.eu-west-1.amazonaws.com; may be
+    /// Let stores ask this server, such as `https://vault.example.com:8200` or `https://*.eu-west-1.amazonaws.com`; may be
     /// repeated. A `*` stands for one label of a host
     #[arg(long, value_name = "URL")]
     allow_server: Vec<String>,
