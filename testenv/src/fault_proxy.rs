@@ -163,7 +163,7 @@ struct Shared {
     calls: Mutex<Vec<Call>>,
     open: Mutex<Vec<TcpStream>>,
     ended: AtomicBool,
-    resets: tokio::runtime::Runtime,
+    resets: Option<tokio::runtime::Runtime>,
 }
 
 #[derive(Clone)]
@@ -215,7 +215,7 @@ impl FaultProxy {
             calls: Mutex::default(),
             open: Mutex::default(),
             ended: AtomicBool::new(false),
-            resets: tokio::runtime::Builder::new_current_thread().enable_io().build()?,
+            resets: Some(tokio::runtime::Builder::new_current_thread().enable_io().build()?),
         });
         let state = Arc::clone(&shared);
         thread::spawn(move || accept(&listener, &state, &mode));
@@ -280,6 +280,15 @@ impl Drop for FaultProxy {
     }
 }
 
+/// A runtime must not be waited for where a test is asynchronous.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(resets) = self.resets.take() {
+            resets.shutdown_background();
+        }
+    }
+}
+
 impl Shared {
     /// Notes a call and returns what becomes of it.
     fn judge(&self, call: Call) -> Option<Fault> {
@@ -316,7 +325,7 @@ impl Shared {
         lock(&self.open).retain(|open| open.peer_addr().is_ok_and(|address| address != peer));
         let stream = stream.try_clone()?;
         stream.set_nonblocking(true)?;
-        let _runtime = self.resets.enter();
+        let _runtime = self.resets.as_ref().map(tokio::runtime::Runtime::enter);
         tokio::net::TcpStream::from_std(stream)?.set_zero_linger()?;
         Err(io::ErrorKind::ConnectionReset.into())
     }
