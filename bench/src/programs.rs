@@ -1,4 +1,8 @@
-//! The programs under test: ours beside this executable, the peer from the test environment.
+//! The programs under test: ours beside this executable, the peers from the test environment, all of them installed.
+//!
+//! Installed means copied. A linker writes its output here and there, and the kernel keeps such a file in pieces of one
+//! page: each call of a program then takes up to half again as long, until the machine forgets the file and reads it
+//! anew. What a package manager or an image has written in one go is kept in large pieces, for both sides.
 
 use std::path::{Path, PathBuf};
 
@@ -37,7 +41,14 @@ impl Programs {
         let own = std::env::current_exe()?;
         let beside = own.parent().context("this executable is in no folder")?;
         let folder = tempfile::Builder::new().prefix("bench-").tempdir()?;
-        let sealops = built(beside, "sealops")?;
+        let install = |program: PathBuf, name: &str| -> Result<PathBuf> {
+            let installed = folder.path().join("bin").join(name);
+            std::fs::create_dir_all(installed.parent().context("a folder")?)?;
+            std::fs::copy(&program, &installed)
+                .with_context(|| format!("{} is copied", program.display()))?;
+            Ok(installed)
+        };
+        let sealops = install(built(beside, "sealops")?, "sealops")?;
         let as_kubeseal = folder.path().join("kubeseal");
         std::os::unix::fs::symlink(&sealops, &as_kubeseal)?;
         let as_sops = folder.path().join("sops");
@@ -46,11 +57,11 @@ impl Programs {
             sealops,
             as_kubeseal,
             as_sops,
-            sops: Parts::locate()?.path("sops")?.to_owned(),
-            controller: built(beside, "sealops-controller")?,
+            sops: install(Parts::locate()?.path("sops")?.to_owned(), "sops")?,
+            controller: install(built(beside, "sealops-controller")?, "sealops-controller")?,
             launch: built(beside, "bench-launch")?,
             template: built(beside, "bench-template")?,
-            kubeseal: Peers::locate()?.kubeseal()?.get_program().into(),
+            kubeseal: install(Peers::locate()?.kubeseal()?.get_program().into(), "kubeseal")?,
             folder,
         })
     }
