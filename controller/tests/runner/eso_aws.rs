@@ -1,7 +1,7 @@
 //! AWS as a store: calls counted on the server's side, and what becomes of it when AWS fails.
 #![allow(clippy::print_stdout, reason = "the run shows what it counted")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sealops_crds::ExternalSecret;
@@ -9,17 +9,12 @@ use sealops_testenv::{ControlPlane, Fault, FaultProxy, Moto, Recorder, eventuall
 use serde_json::{Value, json};
 
 use super::eso_calls::object;
-use super::eso_faults::{RECOVERY, all, failed, force, versions};
+use super::eso_faults::{OBJECTS, all, outlasts};
 use super::eso_stores::{NAMESPACE, apply};
 use super::harness::*;
 
 const REGION: &str = "eu-west-1";
 const KEYS: usize = 100;
-const OBJECTS: usize = 10;
-/// How long calls are counted while AWS fails.
-const WINDOW: Duration = Duration::from_secs(5);
-/// An object alone asks after 0.2, 0.4, 0.8, … s: six times in the window, and once for the next.
-const CALLS_OF_ONE: usize = 7;
 
 /// The environment that sends AWS's calls to a server.
 fn variables(url: &str) -> [(&'static str, &str); 5] {
@@ -126,29 +121,7 @@ fn aws_that_fails_in_every_way_changes_no_secret() {
             ("expired token", Fault::answer(400, &[], body("ExpiredTokenException"))),
             ("denied", Fault::answer(400, &[], body("AccessDeniedException"))),
         ];
-        for (name, fault) in faults {
-            controller.wait_idle().await?;
-            let before = versions(&client).await?;
-            proxy.set(fault);
-            proxy.reset_calls();
-            let began = Instant::now();
-            force(&client, OBJECTS, &format!("{}-1", name.replace(' ', "-"))).await?;
-            assert_eq!(all(&client, OBJECTS, "False").await?, failed(), "{name}");
-            let early = proxy.calls().len();
-            tokio::time::sleep(WINDOW).await;
-            let (calls, seconds) = (proxy.calls().len(), began.elapsed().as_secs_f64());
-            assert!(calls - early <= OBJECTS * CALLS_OF_ONE, "{name}: {} calls in the window", calls - early);
-            assert!((calls as f64) <= OBJECTS as f64 * (seconds * 2.0 + 4.0), "{name}: {calls} calls");
-            assert_eq!(versions(&client).await?, before, "{name}: Secrets changed");
-            proxy.clear();
-            let healed = Instant::now();
-            all(&client, OBJECTS, "True")
-                .await
-                .with_context(|| format!("after {name}\n{}", controller.log()))?;
-            let recovery = healed.elapsed();
-            println!("{name}: {calls} calls in {seconds:.1} s, recovered in {:.1} s", recovery.as_secs_f64());
-            assert!(recovery < sealops_testenv::stretched(RECOVERY), "{name}: {recovery:?}");
-        }
+        outlasts(&client, &controller, &proxy, faults).await?;
         assert_eq!(data(&secret(&client, NAMESPACE, "app-3").await?)["x"], b"amber-3");
         assert!(!controller.log().contains("garbage"), "what AWS says is not told");
         Ok(())
