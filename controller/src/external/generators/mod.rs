@@ -27,11 +27,13 @@ use crate::object::{ClusterReader, ReadError};
 mod mfa;
 mod password;
 mod ssh_key;
+#[cfg(feature = "cluster")]
+mod state;
 mod uuid;
 #[cfg(feature = "stores")]
 mod vault;
-#[cfg(feature = "stores")]
-pub use vault::{clean_up, expires};
+#[cfg(feature = "cluster")]
+pub use state::{clean_up, expires};
 
 /// What a generator made.
 #[derive(Debug, Default)]
