@@ -77,6 +77,9 @@ pub(crate) fn on_every_core<T: Send>(
     objects: &[&SealedObject],
     work: impl Fn(&SealedObject) -> T + Sync,
 ) -> Vec<T> {
+    if let [object] = objects {
+        return vec![work(object)];
+    }
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let share = objects.len().div_ceil(cores).max(1);
     let work = &work;

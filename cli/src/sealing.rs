@@ -114,14 +114,14 @@ fn seal_values<'a>(
 ) -> Vec<Result<Vec<u8>, SealError>> {
     let jobs: Vec<(&Label, &Plaintext)> =
         drafts.flat_map(|draft| draft.values.values().map(move |value| (&draft.label, value))).collect();
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let share = jobs.len().div_ceil(cores).max(FEWEST_VALUES_PER_THREAD);
     let work = |jobs: &[(&Label, &Plaintext)]| -> Vec<_> {
         jobs.iter().map(|(label, value)| seal(certificate, label, value)).collect()
     };
-    if jobs.len() <= share {
+    if jobs.len() <= FEWEST_VALUES_PER_THREAD {
         return work(&jobs);
     }
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let share = jobs.len().div_ceil(cores).max(FEWEST_VALUES_PER_THREAD);
     thread::scope(|scope| {
         let threads: Vec<_> = jobs.chunks(share).map(|jobs| scope.spawn(move || work(jobs))).collect();
         let lost = |_| vec![Err(SealError::Encryption)];
@@ -129,7 +129,7 @@ fn seal_values<'a>(
     })
 }
 
-/// Starting a thread costs about as much as sealing one value.
+/// Starting a thread costs about as much as sealing one value, and counting the cores twenty system calls.
 const FEWEST_VALUES_PER_THREAD: usize = 8;
 
 /// A Secret that was read and judged, ready to be sealed.
