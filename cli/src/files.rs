@@ -190,9 +190,13 @@ pub(crate) fn create_folder(path: &Path) -> Result<(), CommandError> {
 /// Reads a file of at most `limit` bytes into wiped memory.
 pub(crate) fn read(path: &Path, limit: usize) -> Result<Plaintext, CommandError> {
     let fail = |error: io::Error| failure("open", path, &error);
-    read_from(File::open(path).map_err(fail)?, limit)
-        .map_err(fail)?
-        .ok_or_else(|| too_large(&path.display().to_string(), limit))
+    let file = File::open(path).map_err(fail)?;
+    // Files of the kernel say 0.
+    let size = file.metadata().map_err(fail)?.len();
+    let room = usize::try_from(size).unwrap_or(limit).min(limit);
+    // One byte more, in which the end is found.
+    let text = if room == 0 { Plaintext::default() } else { Plaintext::with_capacity(room + 1) };
+    read_onto(text, file, limit).map_err(fail)?.ok_or_else(|| too_large(&path.display().to_string(), limit))
 }
 
 /// Returns the files of a folder by name, without hidden ones and without those of folders in it.
@@ -218,8 +222,11 @@ pub(crate) fn list(folder: &Path, most: usize) -> Result<Vec<PathBuf>, CommandEr
 }
 
 /// Reads to the end; `None` where there are more than `limit` bytes.
-pub(crate) fn read_from(mut source: impl Read, limit: usize) -> io::Result<Option<Plaintext>> {
-    let mut text = Plaintext::default();
+pub(crate) fn read_from(source: impl Read, limit: usize) -> io::Result<Option<Plaintext>> {
+    read_onto(Plaintext::default(), source, limit)
+}
+
+fn read_onto(mut text: Plaintext, mut source: impl Read, limit: usize) -> io::Result<Option<Plaintext>> {
     loop {
         match text.read_some(&mut source) {
             Ok(0) => return Ok(Some(text)),

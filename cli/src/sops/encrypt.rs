@@ -69,15 +69,14 @@ pub(crate) fn run(session: &Session, encryption: &Encryption) -> Result<(), Comm
     session.layout(output, Some(&encryption.name))?;
     let plan = plan(session, &encryption.choice, &encryption.name, input)?;
     let text = encryption.source.read()?;
-    let clear = clear_file(&text, input, output)?;
-    drop(text);
+    let clear = clear_file(text, input, output)?;
     let (key, groups) = new_key(session, plan.groups)?;
     let text = encrypt(session, clear, (&key, groups), &plan.settings, output, &encryption.name)?;
     encryption.output.write(text.expose(), Content::Encrypted)
 }
 
 /// Parses a plain text and refuses one that is encrypted.
-pub(crate) fn clear_file(text: &Plaintext, input: Format, output: Format) -> Result<ClearFile, CommandError> {
+pub(crate) fn clear_file(text: Plaintext, input: Format, output: Format) -> Result<ClearFile, CommandError> {
     let tree = parse_plain(text, input)?;
     if tree.documents.first().is_some_and(|document| has_metadata(output, document)) {
         return Err(CommandError::code(code::ALREADY_ENCRYPTED, words::already_encrypted()));
@@ -89,8 +88,8 @@ pub(crate) fn clear_file(text: &Plaintext, input: Format, output: Format) -> Res
 }
 
 /// Parses a plain text.
-pub(crate) fn parse_plain(text: &Plaintext, input: Format) -> Result<Tree, CommandError> {
-    tree::parse(input, text.expose())
+pub(crate) fn parse_plain(text: Plaintext, input: Format) -> Result<Tree, CommandError> {
+    tree::parse_owned(input, text)
         .map_err(|error| CommandError::code(code::READ, format!("Error unmarshalling file: {error}")))
 }
 

@@ -1,5 +1,7 @@
 //! Encrypting and decrypting all leaves of a tree, in pieces that the caller may spread over threads.
 
+use std::mem;
+
 use sealops_formats::Plaintext;
 use sealops_formats::tree::{Comment, Item, Node, Scalar, WrongPlainBytes};
 
@@ -108,30 +110,30 @@ pub(super) fn run(
     Ok(())
 }
 
+/// Where it fails, the leaf may have lost its value: the file as a whole has failed then.
 fn encrypt(leaf: &mut Leaf<'_>, plan: &Plan, aad: &[u8], cipher: &ValueCipher) -> Result<(), ValueError> {
     let nonce = plan.nonce.as_ref().ok_or(ValueError::NonceLength(0))?;
     match &mut leaf.slot {
         Slot::Comment(comment) => {
             if !comment.text.is_empty() {
-                comment.text = cipher.encrypt(comment.text.expose(), "comment", aad, nonce)?.into();
+                let text = mem::take(&mut comment.text);
+                comment.text = cipher.encrypt(text, "comment", aad, nonce)?.into();
             }
         }
         Slot::Item(item) if matches!(item, Item::Comment(_)) => {
             let Item::Comment(comment) = item else { return Ok(()) };
             // SOPS writes an empty comment of a list as an element "", which stays one: one blank is read back by both.
-            let bytes = if comment.text.is_empty() { b" " } else { comment.text.expose() };
-            let text = cipher.encrypt(bytes, "comment", aad, nonce)?;
+            let text =
+                if comment.text.is_empty() { Plaintext::from(" ") } else { mem::take(&mut comment.text) };
+            let text = cipher.encrypt(text, "comment", aad, nonce)?;
             **item = Item::Node(Node::Scalar(Scalar::Str(text.into())));
         }
         Slot::Node(Node::Scalar(scalar)) | Slot::Item(Item::Node(Node::Scalar(scalar))) => {
-            let text = {
-                let bytes = scalar.to_plain_bytes().map_err(|_| ValueError::UnknownType)?;
-                if bytes.is_empty() {
-                    return Ok(());
-                }
-                cipher.encrypt(bytes.expose(), plan.type_name.unwrap_or(scalar.type_name()), aad, nonce)?
-            };
-            *scalar = Scalar::Str(text.into());
+            let type_name = plan.type_name.unwrap_or(scalar.type_name());
+            let bytes = scalar.take_plain_bytes().map_err(|_| ValueError::UnknownType)?;
+            if !bytes.is_empty() {
+                *scalar = Scalar::Str(cipher.encrypt(bytes, type_name, aad, nonce)?.into());
+            }
         }
         Slot::Node(_) | Slot::Item(_) => {}
     }

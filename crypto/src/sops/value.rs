@@ -119,25 +119,25 @@ impl ValueCipher {
         Self { gcm: AesGcm::new(key.bytes().into()), key: key.duplicate() }
     }
 
-    /// Encrypts bytes, which must not be empty (SOPS leaves those as they are).
+    /// Encrypts bytes in place, which must not be empty (SOPS leaves those as they are), and returns the text.
     ///
     /// A nonce may be used again for the same bytes at the same path under the same key only.
     pub(super) fn encrypt(
         &self,
-        bytes: &[u8],
+        mut bytes: Plaintext,
         type_name: &str,
         aad: &[u8],
         nonce: &NonceBytes,
     ) -> Result<String, ValueError> {
-        let mut buffer = Zeroizing::new(bytes.to_vec());
         let tag = self
             .gcm
-            .encrypt_inout_detached(&Nonce::from(*nonce), aad, buffer.as_mut_slice().into())
+            .encrypt_inout_detached(&Nonce::from(*nonce), aad, bytes.expose_mut().into())
             .map_err(|_| ValueError::Authentication)?;
-        let length = base64_length(buffer.len()) + base64_length(NONCE_BYTES) + base64_length(TAG_BYTES);
+        let ciphertext = bytes.expose();
+        let length = base64_length(ciphertext.len()) + base64_length(NONCE_BYTES) + base64_length(TAG_BYTES);
         let mut text = String::with_capacity(HEAD.len() + 16 + length + type_name.len());
         text.push_str(HEAD);
-        BASE64.encode_string(buffer.as_slice(), &mut text);
+        BASE64.encode_string(ciphertext, &mut text);
         text.push_str(IV);
         BASE64.encode_string(nonce, &mut text);
         text.push_str(TAG);
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn agrees_with_openssl() {
         let cipher = ValueCipher::new(&DataKey::from_bytes(&[1; 32]).unwrap());
-        let text = cipher.encrypt(b"hello", "str", b"a:b:", &[2; 32]).unwrap();
+        let text = cipher.encrypt("hello".into(), "str", b"a:b:", &[2; 32]).unwrap();
         let fields = EncryptedText::parse(text.as_bytes()).unwrap();
         let hex: String = [decode(fields.data, "").unwrap(), decode(fields.tag, "").unwrap()]
             .concat()
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn bad_input_37_to_40() {
         let cipher = cipher();
-        let text = cipher.encrypt(b"secret", "str", b"a:", &[7; 32]).unwrap();
+        let text = cipher.encrypt("secret".into(), "str", b"a:", &[7; 32]).unwrap();
         let open = |text: &str| cipher.decrypt(text.as_bytes(), b"a:").map(|opened| opened.trailing);
         assert_eq!(open(&text), Ok(false));
         assert_eq!(open(&text[..text.len() - 1]), Err(ValueError::NotEncrypted));
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn every_changed_bit_is_noticed() {
         let cipher = cipher();
-        let text = cipher.encrypt(b"hunter2", "str", b"a:", &[7; 32]).unwrap();
+        let text = cipher.encrypt("hunter2".into(), "str", b"a:", &[7; 32]).unwrap();
         assert!(cipher.decrypt(text.as_bytes(), b"b:").is_err());
         let fields = EncryptedText::parse(text.as_bytes()).unwrap();
         let mut tried = 0;
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn mutated_texts_never_panic() {
         let cipher = cipher();
-        let seed = cipher.encrypt(b"some value", "str", b"a:", &[7; 32]).unwrap().into_bytes();
+        let seed = cipher.encrypt("some value".into(), "str", b"a:", &[7; 32]).unwrap().into_bytes();
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut random = |below: usize| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

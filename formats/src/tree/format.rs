@@ -197,12 +197,25 @@ pub fn parse(format: Format, text: &[u8]) -> Result<Tree, ParseError> {
         Format::Json => json::parse(text),
         Format::Dotenv => dotenv::parse(text),
         Format::Ini => ini::parse(text),
-        Format::Binary => {
-            let mut map = Map::default();
-            map.push(BINARY_KEY, Scalar::Str(Plaintext::from(text)));
-            Ok(Tree { documents: vec![map] })
-        }
+        Format::Binary => Ok(binary(Plaintext::from(text))),
     }
+}
+
+/// As [`parse`], of a text that is not needed afterwards: what is binary becomes the value without a copy.
+///
+/// # Errors
+/// Those of [`parse`].
+pub fn parse_owned(format: Format, text: Plaintext) -> Result<Tree, ParseError> {
+    match format {
+        Format::Binary if text.len() <= MAX_BYTES => Ok(binary(text)),
+        _ => parse(format, text.expose()),
+    }
+}
+
+fn binary(text: Plaintext) -> Tree {
+    let mut map = Map::default();
+    map.push(BINARY_KEY, Scalar::Str(text));
+    Tree { documents: vec![map] }
 }
 
 /// Writes a tree.

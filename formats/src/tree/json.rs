@@ -268,7 +268,7 @@ fn push_valid(text: &mut Plaintext, bytes: &[u8]) {
 /// Writes the first document and a line feed; comments have no place.
 pub(super) fn emit(tree: &Tree, layout: &Layout) -> Result<Plaintext, EmitError> {
     let document = tree.documents.first().ok_or(EmitError::NoDocument)?;
-    let mut writer = Writer::new(layout)?;
+    let mut writer = Writer::new(layout, tree.text_length())?;
     writer.map(document, 0)?;
     writer.out.push(b"\n");
     Ok(writer.out)
@@ -276,7 +276,7 @@ pub(super) fn emit(tree: &Tree, layout: &Layout) -> Result<Plaintext, EmitError>
 
 /// Writes one value.
 pub(super) fn emit_value(value: &Node, layout: &Layout) -> Result<Plaintext, EmitError> {
-    let mut writer = Writer::new(layout)?;
+    let mut writer = Writer::new(layout, value.text_length())?;
     writer.node(value, 0)?;
     Ok(writer.out)
 }
@@ -288,12 +288,12 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(layout: &Layout) -> Result<Self, EmitError> {
+    fn new(layout: &Layout, room: usize) -> Result<Self, EmitError> {
         let indent = match layout.indent {
             None | Some(-1) => vec![b'\t'],
             Some(columns) => vec![b' '; usize::try_from(columns).map_err(|_| EmitError::Indent)?],
         };
-        Ok(Self { out: Plaintext::with_capacity(1024), indent })
+        Ok(Self { out: Plaintext::with_capacity(room), indent })
     }
 
     fn node(&mut self, node: &Node, depth: usize) -> Result<(), EmitError> {

@@ -24,7 +24,7 @@ use std::fmt;
 
 pub use format::{
     EmitError, Format, Layout, MAX_BYTES, MAX_DEPTH, MAX_NODES, ParseError, ParseProblem, emit, emit_example,
-    emit_value, parse,
+    emit_value, parse, parse_owned,
 };
 pub use metadata::{MetadataError, has_metadata, join_metadata, split_metadata};
 pub use path::TreePath;
@@ -106,7 +106,25 @@ pub struct Comment {
     pub inline: bool,
 }
 
+impl Tree {
+    /// Returns about how long the tree is as text, in bytes, so that a writer does not have to grow.
+    fn text_length(&self) -> usize {
+        self.documents.iter().map(Map::text_length).sum::<usize>() + BESIDE_AN_ENTRY
+    }
+}
+
+/// Room for quotes, colons and indentation of one entry, and for a number.
+const BESIDE_AN_ENTRY: usize = 32;
+
 impl Map {
+    fn text_length(&self) -> usize {
+        let of = |entry: &Entry| match entry {
+            Entry::Comment(comment) => comment.text.len(),
+            Entry::Pair { key, value } => key.as_bytes().map_or(0, <[u8]>::len) + value.text_length(),
+        };
+        self.entries.iter().map(|entry| BESIDE_AN_ENTRY + of(entry)).sum()
+    }
+
     /// Returns the value of the first entry with this key.
     pub fn find(&self, key: &str) -> Option<&Node> {
         self.entries.iter().find_map(|entry| match entry {
@@ -131,6 +149,15 @@ impl Map {
 }
 
 impl Node {
+    fn text_length(&self) -> usize {
+        match self {
+            Self::Map(map) => map.text_length(),
+            Self::Seq(items) => items.iter().map(|item| BESIDE_AN_ENTRY + item.text_length()).sum(),
+            Self::Scalar(Scalar::Str(text)) => text.len(),
+            Self::Null | Self::Scalar(_) => 0,
+        }
+    }
+
     /// Makes a second copy, on purpose.
     pub fn duplicate(&self) -> Self {
         match self {
@@ -151,6 +178,13 @@ impl Node {
 }
 
 impl Item {
+    fn text_length(&self) -> usize {
+        match self {
+            Self::Comment(comment) => comment.text.len(),
+            Self::Node(node) => node.text_length(),
+        }
+    }
+
     fn duplicate(&self) -> Self {
         match self {
             Self::Comment(comment) => Self::Comment(comment.duplicate()),

@@ -1,6 +1,7 @@
 //! Leaves, and the bytes that SOPS encrypts and hashes for them.
 
 use std::fmt;
+use std::mem;
 use std::ops::Deref;
 
 use super::Time;
@@ -31,6 +32,16 @@ pub enum PlainBytes<'a> {
     Borrowed(&'a Plaintext),
     /// The written form of a number, boolean or time.
     Owned(Plaintext),
+}
+
+impl PlainBytes<'_> {
+    /// Returns bytes of their own.
+    pub fn into_owned(self) -> Plaintext {
+        match self {
+            Self::Borrowed(bytes) => bytes.duplicate(),
+            Self::Owned(bytes) => bytes,
+        }
+    }
 }
 
 /// The leaf has no form that SOPS can encrypt.
@@ -99,6 +110,17 @@ impl Scalar {
             }
         };
         Ok(PlainBytes::Owned(Plaintext::from(text)))
+    }
+
+    /// As [`Scalar::to_plain_bytes`], without a copy: of a text an empty one stays behind.
+    ///
+    /// # Errors
+    /// Those of [`Scalar::to_plain_bytes`].
+    pub fn take_plain_bytes(&mut self) -> Result<Plaintext, NotEncryptable> {
+        match self {
+            Self::Str(text) => Ok(mem::take(text)),
+            other => other.to_plain_bytes().map(PlainBytes::into_owned),
+        }
     }
 
     /// Makes the leaf of decrypted bytes.

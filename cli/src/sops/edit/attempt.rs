@@ -69,7 +69,7 @@ impl Attempt {
         let layout = session.layout(output, Some(&edition.path))?;
         let sample = tree::emit_example(input, &layout)
             .map_err(|error| CommandError::code(code::EMIT, format!("Could not marshal tree: {error}")))?;
-        let shown = decrypt::plain_text(&encrypt::parse_plain(&sample, input)?, output, &layout)?;
+        let shown = decrypt::plain_text(&encrypt::parse_plain(sample, input)?, output, &layout)?;
         let (key, groups) = encrypt::new_key(session, groups).map_err(|error| {
             CommandError::code(
                 code::NO_KEY,
@@ -99,7 +99,7 @@ impl Attempt {
     pub(super) fn seal(&self, session: &Session, edited: &Plaintext) -> Result<Plaintext, CommandError> {
         match &self.origin {
             Origin::New(settings) => {
-                let clear = encrypt::clear_file(edited, self.input, self.output)?;
+                let clear = encrypt::clear_file(edited.duplicate(), self.input, self.output)?;
                 let keys = (&self.key, self.groups.clone());
                 encrypt::encrypt(session, clear, keys, settings, self.output, &self.name)
             }
@@ -127,7 +127,7 @@ impl Attempt {
         mut opened: OpenFile,
         edited: &Plaintext,
     ) -> Result<Plaintext, CommandError> {
-        let tree = encrypt::parse_plain(edited, self.input)?;
+        let tree = encrypt::parse_plain(edited.duplicate(), self.input)?;
         match tree.documents.first() {
             None => return Err(CommandError::code(code::NO_DOCUMENT, words::NO_DOCUMENT)),
             Some(document) if has_metadata(self.output, document) => {

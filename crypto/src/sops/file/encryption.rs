@@ -48,7 +48,7 @@ pub(super) fn encrypt_tree(
     let mut nonce = NonceBytes::default();
     random.fill(&mut nonce)?;
     metadata.mac = cipher
-        .encrypt(hash.expose(), "str", now.as_str().as_bytes(), &nonce)
+        .encrypt(hash, "str", now.as_str().as_bytes(), &nonce)
         .map_err(|_| EncryptError::Cipher { path: "mac".to_owned() })?;
     metadata.last_modified = now.clone();
     Ok(matched)

@@ -13,7 +13,7 @@ const DEFAULT_INDENT: isize = 4;
 
 /// Writes every document.
 pub(in super::super) fn emit(tree: &Tree, layout: &Layout) -> Result<Plaintext, EmitError> {
-    let mut emitter = Emitter::new(indent_of(layout)?);
+    let mut emitter = Emitter::new(indent_of(layout)?, tree.text_length());
     for (index, document) in tree.documents.iter().enumerate() {
         emitter.document(document, index == 0);
     }
@@ -22,7 +22,7 @@ pub(in super::super) fn emit(tree: &Tree, layout: &Layout) -> Result<Plaintext, 
 
 /// Writes one value; its indentation is always the default.
 pub(in super::super) fn emit_value(value: &Node) -> Result<Plaintext, EmitError> {
-    let mut emitter = Emitter::new(DEFAULT_INDENT);
+    let mut emitter = Emitter::new(DEFAULT_INDENT, value.text_length());
     emitter.value_document(value);
     emitter.finish()
 }
@@ -74,9 +74,9 @@ struct Around {
 }
 
 impl Emitter {
-    fn new(best_indent: isize) -> Self {
+    fn new(best_indent: isize, room: usize) -> Self {
         Self {
-            out: Plaintext::with_capacity(1024),
+            out: Plaintext::with_capacity(room),
             best_indent,
             indent: -1,
             indents: Vec::new(),
