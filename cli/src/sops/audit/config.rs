@@ -141,7 +141,7 @@ mod tests {
             let error = count(text).unwrap_err();
             assert!(error.contains(place) && !error.contains("hunter2"), "{text}: {error}");
         }
-        assert!(backends(b"backends: \xff").unwrap_err().contains("line 1"));
+        assert!(backends(b"backends: \xff").err().unwrap().contains("line 1"));
         let many = "  - connection_string: a\n".repeat(MAX_BACKENDS + 1);
         assert!(count(&format!("backends:\n  postgres:\n{many}")).unwrap_err().contains("more than 8"));
     }

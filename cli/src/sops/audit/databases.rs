@@ -49,7 +49,7 @@ impl Databases {
                 .and_then(|settings| Ok((runtime.block_on(Database::connect(&settings))?, settings)));
             match connected {
                 Ok((database, settings)) => {
-                    all.push(Connection { place, settings, database: Some(database) })
+                    all.push(Connection { place, settings, database: Some(database) });
                 }
                 Err(problem) => problems.push(format!("{place}: {problem}")),
             }

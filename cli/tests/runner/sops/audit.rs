@@ -305,3 +305,40 @@ fn every_database_has_every_row() {
         assert_eq!(two.take_events().unwrap(), events);
     }
 }
+
+/// The name is that of the real user id; variables count only where the system has none for it.
+#[test]
+fn both_name_the_user_alike() {
+    let server = Postgres::start().unwrap();
+    let etc = Etc::new(&[&format!("{}?sslmode=disable", server.connection_string())]);
+    let world = World::new();
+    encrypted(&world);
+    let forged = [("USER", "forged"), ("LOGNAME", "forged")];
+    for (id, variables, name) in [
+        ("0", &forged[..], Some("root")),
+        ("65534", &forged, Some("nobody")),
+        ("64123", &forged, Some("forged")),
+        ("64123", &[], None),
+    ] {
+        for side in [Side::Theirs, Side::Ours] {
+            let (user, group) = (format!("--map-user={id}"), format!("--map-group={id}"));
+            let program = side.program().to_str().unwrap();
+            let line = ["--user", &user, &group, program, "decrypt", "e.yaml"];
+            let run = etc.run_program(&world, Path::new("/usr/bin/unshare"), &line, &[], variables);
+            let found: Vec<String> =
+                server.take_events().unwrap().into_iter().map(|(_, user, _)| user).collect();
+            match name {
+                Some(name) => {
+                    assert_eq!((run.code, found), (0, vec![name.to_owned()]), "{side:?} {id} {}", run.err)
+                }
+                None => {
+                    assert!(
+                        run.code == 1 && run.out.is_empty() && found.is_empty(),
+                        "{side:?} {id} {}",
+                        run.err
+                    );
+                }
+            }
+        }
+    }
+}

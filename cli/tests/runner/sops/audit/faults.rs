@@ -171,6 +171,35 @@ fn a_connection_that_ends_meanwhile_is_made_again() {
     assert_eq!(world.run(Side::Ours, &["decrypt", "e.yaml"], &[]).ok(), b"a: edited\nb: two\n");
 }
 
+/// The edit is made when its record fails: it is saved, encrypted, and the file is as it was.
+#[test]
+fn an_edit_without_its_record_is_saved_beside_the_file() {
+    let server = Postgres::start().unwrap();
+    let world = World::new();
+    let before = encrypted(&world);
+    let etc = Etc::new(&[&format!("{}?sslmode=disable", server.connection_string())]);
+    let psql = format!(
+        "psql -X -q -h {} -p {} -U postgres -d postgres",
+        server.socket_folder().display(),
+        server.port()
+    );
+    let revoke = "REVOKE INSERT ON audit_event FROM sops";
+    world.write("editor.sh", format!("#!/bin/sh\n{psql} -c '{revoke}'\nsed -i s/one/edited/ \"$1\"\n"));
+    let editor = world.path("editor.sh");
+    fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).unwrap();
+    let editor = editor.to_str().unwrap().to_owned();
+    let run = etc.run_program(&world, Side::Ours.program(), &["edit", "e.yaml"], &[], &[("EDITOR", &editor)]);
+    assert!(run.code == 1 && run.err.contains("may not insert into audit_event"), "{}", run.err);
+    assert_eq!(world.read("e.yaml"), before);
+    let rescued: Vec<_> = world.files().into_keys().filter(|name| name.ends_with(".rescued")).collect();
+    let [name] = rescued.as_slice() else { panic!("{rescued:?} {}", run.err) };
+    let name = name.as_str();
+    assert_eq!(world.run(Side::Theirs, &["decrypt", name], &[]).ok(), b"a: edited\nb: two\n");
+    let actions: Vec<String> = server.take_events().unwrap().into_iter().map(|(action, ..)| action).collect();
+    assert_eq!(actions, ["decrypt"]);
+    assert!(world.temporary().is_empty());
+}
+
 /// The exit codes of both for configurations that are strange, and what ours says.
 #[test]
 fn configurations_that_cannot_be_used_are_errors_and_those_that_name_nobody_are_not() {
