@@ -211,7 +211,9 @@ fn tls_failure(error: &rustls::Error) -> &'static str {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "the server's certificate is for another host"
         }
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => "no authority of sslrootcert has signed the server's certificate",
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "no authority of sslrootcert has signed the server's certificate"
+        }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "the server's certificate has expired"
         }

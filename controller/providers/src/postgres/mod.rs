@@ -12,6 +12,7 @@
 
 mod connect;
 mod connection_string;
+mod names;
 mod settings;
 mod tls;
 

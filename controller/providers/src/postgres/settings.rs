@@ -8,6 +8,7 @@ use sealops_formats::Plaintext;
 
 use super::connect::{CONNECT_TIMEOUT, MAX_CONNECT_TIMEOUT};
 use super::connection_string;
+use super::names::{self, RUNTIME, VARIABLES};
 
 const DEFAULT_PORT: u16 = 5432;
 
@@ -61,62 +62,6 @@ pub struct Surroundings<'a> {
     /// Whose process this is.
     pub user: &'a str,
 }
-
-/// Settings and their variables (`Config` of lib/pq's connector.go).
-const VARIABLES: &[(&str, &str)] = &[
-    ("host", "PGHOST"),
-    ("hostaddr", "PGHOSTADDR"),
-    ("port", "PGPORT"),
-    ("dbname", "PGDATABASE"),
-    ("user", "PGUSER"),
-    ("password", "PGPASSWORD"),
-    ("options", "PGOPTIONS"),
-    ("application_name", "PGAPPNAME"),
-    ("sslmode", "PGSSLMODE"),
-    ("sslcert", "PGSSLCERT"),
-    ("sslkey", "PGSSLKEY"),
-    ("sslrootcert", "PGSSLROOTCERT"),
-    ("connect_timeout", "PGCONNECT_TIMEOUT"),
-    ("client_encoding", "PGCLIENTENCODING"),
-    ("datestyle", "PGDATESTYLE"),
-    ("TimeZone", "PGTZ"),
-    ("geqo", "PGGEQO"),
-    ("passfile", "PGPASSFILE"),
-    ("service", "PGSERVICE"),
-    ("sslnegotiation", "PGSSLNEGOTIATION"),
-    ("sslsni", "PGSSLSNI"),
-    ("krbsrvname", "PGKRBSRVNAME"),
-    ("target_session_attrs", "PGTARGETSESSIONATTRS"),
-    ("load_balance_hosts", "PGLOADBALANCEHOSTS"),
-    ("min_protocol_version", "PGMINPROTOCOLVERSION"),
-    ("max_protocol_version", "PGMAXPROTOCOLVERSION"),
-    ("ssl_min_protocol_version", "SSLPGMINPROTOCOLVERSION"),
-    ("ssl_max_protocol_version", "SSLPGMAXPROTOCOLVERSION"),
-    ("channel_binding", "PGCHANNELBINDING"),
-    ("gssencmode", "PGGSSENCMODE"),
-    ("require_auth", "PGREQUIREAUTH"),
-    ("requirepeer", "PGREQUIREPEER"),
-    ("sslcrl", "PGSSLCRL"),
-    ("sslcrldir", "PGSSLCRLDIR"),
-    ("sslcertmode", "PGSSLCERTMODE"),
-];
-
-/// Known to lib/pq or libpq and not to us, beside those that have a variable.
-const UNSUPPORTED: &[&str] = &[
-    "sslinline",
-    "krbspn",
-    "sslpassword",
-    "gsslib",
-    "replication",
-    "tcp_user_timeout",
-    "keepalives",
-    "keepalives_idle",
-    "keepalives_interval",
-    "keepalives_count",
-];
-
-/// Sent to the server for the session.
-const RUNTIME: &[&str] = &["search_path", "statement_timeout", "lock_timeout", "TimeZone", "geqo"];
 
 #[derive(Default)]
 struct Raw {
@@ -175,14 +120,14 @@ fn collect(text: &Plaintext, around: &Surroundings<'_>) -> Result<Raw, String> {
     let mut raw = Raw::default();
     for (name, variable) in VARIABLES {
         if let Some(value) = (around.variable)(variable) {
-            if !is_supported(name) {
+            if !names::is_supported(name) {
                 return Err(format!("the variable {variable} is not supported"));
             }
             raw.set(name, Plaintext::from(value));
         }
     }
     for (index, (name, value)) in connection_string::read(text)?.into_iter().enumerate() {
-        let Some(name) = known(&name) else {
+        let Some(name) = names::known(&name) else {
             return Err(format!(
                 "the name of setting {} of the connection string is none that PostgreSQL has; a blank or a quote in a \
                  value needs quoting",
@@ -192,43 +137,6 @@ fn collect(text: &Plaintext, around: &Surroundings<'_>) -> Result<Raw, String> {
         raw.set(name, value);
     }
     Ok(raw)
-}
-
-fn known(name: &str) -> Option<&'static str> {
-    let others = ["fallback_application_name"];
-    match name {
-        "database" => Some("dbname"),
-        "tz" => Some("TimeZone"),
-        _ => VARIABLES
-            .iter()
-            .map(|(known, _)| known)
-            .chain(UNSUPPORTED)
-            .chain(RUNTIME)
-            .chain(&others)
-            .find(|known| known.eq_ignore_ascii_case(name))
-            .copied(),
-    }
-}
-
-fn is_supported(name: &str) -> bool {
-    let settings = [
-        "host",
-        "hostaddr",
-        "port",
-        "dbname",
-        "user",
-        "password",
-        "options",
-        "application_name",
-        "sslmode",
-        "sslcert",
-        "sslkey",
-        "sslrootcert",
-        "connect_timeout",
-        "client_encoding",
-        "datestyle",
-    ];
-    settings.contains(&name) || RUNTIME.contains(&name)
 }
 
 fn address(raw: &mut Raw) -> Result<Address, String> {
