@@ -23,6 +23,7 @@ mod databases;
 #[cfg(not(feature = "clouds"))]
 #[path = "audit/no_databases.rs"]
 mod databases;
+#[cfg(feature = "clouds")]
 mod user;
 
 use std::path::Path;
