@@ -41,6 +41,8 @@ check() {
   need script bsdutils "a terminal for passphrases"
   need setpriv util-linux "whether another user's identity can be had"
   need sha256sum coreutils "cache keys"
+  # Debian and Ubuntu put the servers of each version into a folder that is in nobody's PATH.
+  need /usr/lib/postgresql/15/bin/postgres postgresql-15 "the database of SOPS's audit"
   need python3 python3 "OpenBao, moto and Azure's library are wheels"
   if command -v python3 >/dev/null 2>&1 && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
     missing+=("python3's venv (OpenBao and moto are wheels)")

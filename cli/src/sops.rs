@@ -8,6 +8,7 @@
 //!
 //! Both fronts do the same; [`Front`] chooses the words, and where a configuration is searched. Exit codes are SOPS's.
 
+pub(crate) mod audit;
 pub(crate) mod consent;
 pub(crate) mod decrypt;
 pub(crate) mod edit;

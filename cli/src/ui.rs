@@ -28,9 +28,14 @@ pub(crate) fn warn(text: &str) {
 
 /// Tells something in the form of sops' log, which wrappers filter.
 pub(crate) fn log_line(logger: &str, level: &str, text: &str) {
+    say(&log_text(logger, level, text));
+}
+
+/// Returns a line of sops' log.
+pub(crate) fn log_text(logger: &str, level: &str, text: &str) -> String {
     let time = jiff::Timestamp::now().to_string();
     let time = time.split('.').next().unwrap_or_default().trim_end_matches('Z');
-    say(&format!("[{logger}]\t time=\"{time}Z\" level={level} msg={text:?}"));
+    format!("[{logger}]\t time=\"{time}Z\" level={level} msg={text:?}")
 }
 
 /// Tells a text as it is.

@@ -1,12 +1,12 @@
 //! Real servers and peers for the tests of sealops.
 //!
 //! Nothing here is a mock, but for the clouds of `fakes`, which the vendors' own clients judge. [`ControlPlane`] is etcd, kube-apiserver and kube-controller-manager with an audit log;
-//! [`SealedSecretsController`], [`Peers`], [`OpenBao`] and [`Moto`] are the programs that sealops must work with.
+//! [`SealedSecretsController`], [`Peers`], [`OpenBao`], [`Moto`] and [`Postgres`] are the programs that sealops must work with.
 //! `testenv/build-parts.sh` builds them once from pinned versions.
 //!
 //! ```text
 //!   test ──► ControlPlane ──► etcd, kube-apiserver, kube-controller-manager     (own folder, own ports)
-//!        ──► SealedSecretsController, OpenBao, Moto                             (killed with their value)
+//!        ──► SealedSecretsController, OpenBao, Moto, Postgres                   (killed with their value)
 //!        ──► run_peer(kubeseal | sops, stdin, timeout)                          (never hangs a test)
 //! ```
 //!
@@ -39,6 +39,7 @@ mod parts;
 mod peers;
 mod pki;
 mod ports;
+mod postgres;
 mod process;
 mod recorder;
 mod run_peer;
@@ -55,13 +56,14 @@ pub use fault_proxy::{Call, Canned, Fault, FaultProxy, Turns};
 pub use gjson_oracle::{GjsonAnswer, ask_gjson};
 pub use http_probe::{HttpAnswer, http_call, http_get};
 pub use moto::Moto;
-pub use mounts::with_mounts;
+pub use mounts::{with_etc, with_mounts};
 pub use openbao::OpenBao;
 pub use openbao_server::{OpenBaoRequest, OpenBaoServer};
 pub use parts::Parts;
 pub use peers::Peers;
 pub use pki::{Identity, Pki};
 pub use ports::{free_port, pod_address};
+pub use postgres::Postgres;
 pub use process::{Process, eventually, stretched};
 pub use recorder::Recorder;
 pub use run_peer::{PeerOutput, run_peer};

@@ -22,6 +22,7 @@ use sealops_crypto::sops::{KeyKind, KeyPolicy, SelectorKind};
 use sealops_formats::tree::Format;
 
 use crate::error::CommandError;
+use crate::sops::audit::Audit;
 use crate::sops::encrypt::Choice;
 use crate::sops::keyring::Keyring;
 use crate::sops::network_keys::NetworkKeys;
@@ -73,16 +74,19 @@ pub(super) struct Common {
     )]
     enable_local_keyservice: bool,
     #[arg(skip)]
-    keyring: SharedKeyring,
+    shared: Arc<Shared>,
 }
 
-/// One for all files of a command: a passphrase is asked for once.
-#[derive(Clone, Default)]
-struct SharedKeyring(Arc<OnceLock<Arc<Keyring>>>);
+/// One for all files of a command: a passphrase is asked for once, and a database of the audit is connected to once.
+#[derive(Default)]
+struct Shared {
+    keyring: OnceLock<Arc<Keyring>>,
+    audit: OnceLock<Result<Audit, CommandError>>,
+}
 
-impl std::fmt::Debug for SharedKeyring {
+impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SharedKeyring")
+        f.write_str("Shared")
     }
 }
 
@@ -98,8 +102,14 @@ impl Common {
             indent: self.indent,
             order: read_order(self.decryption_order.as_deref().unwrap_or_default())?,
             keyring: self.keyring()?,
+            audit: self.audit()?,
             near: OnceCell::new(),
         })
+    }
+
+    /// Returns who is told of what is done. A command for many files asks first, to fail once.
+    pub(super) fn audit(&self) -> Result<Audit, CommandError> {
+        self.shared.audit.get_or_init(|| Audit::open(Front::Sealops)).clone()
     }
 
     /// Returns which keys a file may name.
@@ -108,13 +118,13 @@ impl Common {
     }
 
     fn keyring(&self) -> Result<Arc<Keyring>, CommandError> {
-        if let Some(keyring) = self.keyring.0.get() {
+        if let Some(keyring) = self.shared.keyring.get() {
             return Ok(Arc::clone(keyring));
         }
         let own = self.enable_local_keyservice;
         let network = NetworkKeys::new(own, self.keyservice.clone()).with_policy(self.policy()?);
         let keyring = || Arc::new(Keyring::new(own.then(local_keys::local), network));
-        Ok(Arc::clone(self.keyring.0.get_or_init(keyring)))
+        Ok(Arc::clone(self.shared.keyring.get_or_init(keyring)))
     }
 
     pub(super) fn types(&self) -> Types {

@@ -38,7 +38,7 @@ pub(crate) fn plaintext(session: &Session, decryption: &Decryption) -> Result<Pl
     let (input, output) = decryption.types.of(&decryption.name);
     let layout = session.layout(output, Some(&decryption.name))?;
     let file = open::load(&decryption.source, input)?;
-    let tree = open::open(session, file, decryption.ignore_mac)?.into_tree();
+    let tree = open::open(session, &decryption.source, file, decryption.ignore_mac)?.into_tree();
     match &decryption.extract {
         Some(path) => extracted(tree, path, output, &layout),
         None => plain_text(&tree, output, &layout),

@@ -11,6 +11,7 @@ use sealops_crypto::sops::{
 use sealops_formats::Plaintext;
 use sealops_formats::tree::{self, Format, Tree, has_metadata};
 
+use super::audit::Action;
 use super::open::{self, Source};
 use super::output::{Content, Output};
 use super::session::{KeyFlags, Session, Types};
@@ -71,6 +72,7 @@ pub(crate) fn run(session: &Session, encryption: &Encryption) -> Result<(), Comm
     let text = encryption.source.read()?;
     let clear = clear_file(text, input, output)?;
     let (key, groups) = new_key(session, plan.groups)?;
+    session.audit.record(Action::Encrypt, &encryption.source)?;
     let text = encrypt(session, clear, (&key, groups), &plan.settings, output, &encryption.name)?;
     encryption.output.write(text.expose(), Content::Encrypted)
 }

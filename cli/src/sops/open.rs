@@ -7,6 +7,7 @@ use sealops_crypto::sops::{DataKey, EncryptedFile, MacError, MetadataProblem, Op
 use sealops_formats::Plaintext;
 use sealops_formats::tree::{self, Format, MAX_BYTES};
 
+use super::audit::Action;
 use super::session::Session;
 use super::threads::Threads;
 use super::{code, words};
@@ -77,16 +78,18 @@ pub(crate) fn recover(session: &Session, file: &EncryptedFile) -> Result<DataKey
         .map_err(|error| CommandError::code(code::NO_KEY, words::recovery(&error)))
 }
 
-/// Decrypts a file and checks its MAC, unless that is not wanted.
+/// Decrypts a file and checks its MAC, unless that is not wanted. `source` is where it was read, for the audit.
 ///
 /// # Errors
-/// Returns which key, value or check failed.
+/// Returns which key, record, value or check failed.
 pub(crate) fn open(
     session: &Session,
+    source: &Source,
     file: EncryptedFile,
     ignore_mac: bool,
 ) -> Result<OpenFile, CommandError> {
     let key = recover(session, &file)?;
+    session.audit.record(Action::Decrypt, source)?;
     open_with(session, file, key, ignore_mac)
 }
 

@@ -24,6 +24,7 @@ use sealops_formats::Plaintext;
 use sealops_formats::tree::{self, Entry, Format, Layout, Map, Tree};
 
 use self::upload::Uploader;
+use super::audit::Action;
 use super::consent::confirmed;
 use super::open::{self, Source};
 use super::session::{Session, absolute, tidy};
@@ -143,12 +144,13 @@ fn for_bucket(
     path: &Path,
     format: Format,
 ) -> Result<Parcel, CommandError> {
-    let text = Source::File(path.to_owned()).read()?;
+    let source = Source::File(path.to_owned());
+    let text = source.read()?;
     let file = open::parse(&text, format)?;
     if rule.groups.groups.first().is_none_or(Vec::is_empty) {
         return Ok(Parcel::File(text));
     }
-    let opened = open::open(session, file, false)?;
+    let opened = open::open(session, &source, file, false)?;
     let mut groups = rule.groups.clone();
     session.complete_groups(&mut groups)?;
     let changes = opened.metadata().key_groups.diff(&groups);
@@ -160,6 +162,7 @@ fn for_bucket(
     let settings = settings(session, rule);
     let clear = ClearFile::new(opened.into_tree(), format).map_err(CommandError::input)?;
     let (key, groups) = encrypt::new_key(session, groups)?;
+    session.audit.record(Action::Encrypt, &source)?;
     encrypt::encrypt(session, clear, (&key, groups), &settings, format, path).map(Parcel::File)
 }
 
@@ -181,8 +184,9 @@ fn settings(session: &Session, rule: &CreationRule) -> EncryptionSettings {
 
 /// Returns the values of all documents as one JSON object; a later document wins.
 fn for_vault(session: &Session, path: &Path, format: Format) -> Result<Parcel, CommandError> {
-    let file = open::load(&Source::File(path.to_owned()), format)?;
-    let tree = open::open(session, file, false)?.into_tree();
+    let source = Source::File(path.to_owned());
+    let file = open::load(&source, format)?;
+    let tree = open::open(session, &source, file, false)?.into_tree();
     let mut all = Map::default();
     for entry in tree.documents.into_iter().flat_map(|document| document.entries) {
         let Entry::Pair { key, value } = entry else { continue };

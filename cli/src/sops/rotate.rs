@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use sealops_crypto::random::SystemRandom;
 use sealops_crypto::sops::{KeyKind, MasterKey};
 
+use super::audit::Action;
 use super::encrypt;
 use super::open::{self, Source};
 use super::output::{Content, Output};
@@ -45,13 +46,16 @@ pub(crate) fn run(session: &Session, rotation: &Rotation) -> Result<(), CommandE
     let mut add = rotation.add.read(&FLAG_ORDER)?;
     let mut remove = rotation.remove.read(&FLAG_ORDER)?;
     session.complete(add.iter_mut().chain(&mut remove))?;
-    let file = open::load(&Source::File(rotation.path.clone()), input)?;
-    let mut opened = open::open(session, file, rotation.ignore_mac)?;
+    let source = Source::File(rotation.path.clone());
+    let file = open::load(&source, input)?;
+    session.audit.record(Action::Rotate, &source)?;
+    let mut opened = open::open(session, &source, file, rotation.ignore_mac)?;
     let mut groups = opened.metadata().key_groups.clone();
     groups.add_keys(add);
     remove_keys(session, &mut groups, &remove);
     let (key, groups) = encrypt::new_key(session, groups)?;
     opened.rotate(key, groups);
+    session.audit.record(Action::Encrypt, &source)?;
     let file = opened
         .seal(&mut SystemRandom, &session.now()?, &Threads)
         .map_err(|error| encrypt::encrypt_error(&error))?;

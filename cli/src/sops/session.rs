@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::env;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use sealops_crypto::sops::{
 use sealops_formats::tree::{Format, Layout};
 use sealops_providers::local::LocalKeys;
 
+use super::audit::Audit;
 use super::keyring::Keyring;
 use super::{Front, code};
 use crate::error::CommandError;
@@ -35,6 +37,7 @@ pub(crate) struct Session {
     /// Kinds of keys in the order in which they are tried.
     pub(crate) order: Vec<KeyKind>,
     pub(crate) keyring: Arc<Keyring>,
+    pub(crate) audit: Audit,
     /// The configuration near the working folder, read once.
     pub(crate) near: OnceCell<Option<Found>>,
 }
@@ -206,7 +209,16 @@ pub(crate) fn tidy(path: &Path) -> PathBuf {
 
 /// Returns the path from the root without `.` and `..`; links are not followed.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
-    tidy(&env::current_dir().unwrap_or_default().join(path))
+    tidy(&working_folder().join(path))
+}
+
+/// As Go's `os.Getwd`: `PWD` where it names the working folder, since the shell came there through links.
+fn working_folder() -> PathBuf {
+    let identity = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
+    let named = env::var_os("PWD").map(PathBuf::from).filter(|path| path.is_absolute());
+    named
+        .filter(|path| identity(path).is_some_and(|named| identity(Path::new(".")) == Some(named)))
+        .unwrap_or_else(|| env::current_dir().unwrap_or_default())
 }
 
 fn folder_of(file: &Path) -> PathBuf {

@@ -7,6 +7,7 @@ use sealops_crypto::sops::{PathError, ValuePath};
 use sealops_formats::Plaintext;
 use sealops_formats::tree::{self, Entry, Format, Node, has_metadata};
 
+use super::audit::Action;
 use super::open::{self, Source};
 use super::output::{Content, Output};
 use super::session::{Session, Types};
@@ -40,8 +41,9 @@ pub(crate) enum Done {
 pub(crate) fn set(session: &Session, change: &Change, value: Node) -> Result<Done, CommandError> {
     let (input, output) = change.types.of(&change.path);
     session.layout(output, Some(&change.path))?;
-    let file = open::load(&Source::File(change.path.clone()), input)?;
-    let mut opened = open::open(session, file, change.ignore_mac)?;
+    let source = Source::File(change.path.clone());
+    let file = open::load(&source, input)?;
+    let mut opened = open::open(session, &source, file, change.ignore_mac)?;
     let changed = opened
         .set(&change.place, value)
         .map_err(|error| CommandError::code(code::INDEX, format!("Invalid set index: {error}")))?;
@@ -59,8 +61,9 @@ pub(crate) fn set(session: &Session, change: &Change, value: Node) -> Result<Don
 pub(crate) fn unset(session: &Session, change: &Change) -> Result<Done, CommandError> {
     let (input, output) = change.types.of(&change.path);
     session.layout(output, Some(&change.path))?;
-    let file = open::load(&Source::File(change.path.clone()), input)?;
-    let mut opened = open::open(session, file, change.ignore_mac)?;
+    let source = Source::File(change.path.clone());
+    let file = open::load(&source, input)?;
+    let mut opened = open::open(session, &source, file, change.ignore_mac)?;
     match opened.unset(&change.place) {
         Ok(()) => seal(session, change, opened, output, true),
         Err(PathError::NoSuchKey(_) | PathError::OutOfBounds(_)) if change.idempotent => Ok(Done::Unchanged),
@@ -79,6 +82,7 @@ fn seal(
     output: Format,
     write: bool,
 ) -> Result<Done, CommandError> {
+    session.audit.record_file(Action::Encrypt, &change.path)?;
     let file = opened
         .seal(&mut SystemRandom, &session.now()?, &Threads)
         .map_err(|error| encrypt::encrypt_error(&error))?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use sealops_crypto::sops::{MetadataProblem, Warning};
 use serde::Serialize;
 
+use super::audit::Action;
 use super::open::{self, Source};
 use super::session::{Session, Types};
 use super::threads::Threads;
@@ -87,7 +88,8 @@ pub(crate) fn verify(session: &Session, path: &Path, named: bool, types: &Types)
         problem: problem.map(|error| error.error),
         warnings,
     };
-    let text = match Source::File(path.to_owned()).read() {
+    let source = Source::File(path.to_owned());
+    let text = match source.read() {
         Ok(text) => text,
         Err(error) => return Some(verdict(Status::Failed, Some(error), Vec::new())),
     };
@@ -106,8 +108,10 @@ pub(crate) fn verify(session: &Session, path: &Path, named: bool, types: &Types)
         .unknown_fields()
         .map(|name| format!("the metadata has an unknown field {name:?}"))
         .collect();
-    let opened = open::recover(session, &file)
-        .and_then(|key| file.open(key, &Threads).map_err(|error| open::open_error(&error)));
+    let opened = open::recover(session, &file).and_then(|key| {
+        session.audit.record(Action::Decrypt, &source)?;
+        file.open(key, &Threads).map_err(|error| open::open_error(&error))
+    });
     Some(match opened {
         Ok(opened) => {
             warnings.extend(opened.warnings().iter().filter_map(text_of));

@@ -33,6 +33,8 @@ pub mod key_service;
 mod kubernetes;
 #[cfg(feature = "local-keys")]
 pub mod local;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod reach;
 #[cfg(feature = "http")]
 pub mod retry;

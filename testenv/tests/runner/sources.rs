@@ -17,6 +17,7 @@ const EXPOSE: &[&str] = &[
     "controller/providers/src/authorities.rs", // certificates of authorities, which are public
     "controller/providers/src/json.rs", // JSON of answers and requests
     "controller/providers/src/kubernetes/", // Secrets in base64, logins, kubeconfigs
+    "controller/providers/src/postgres/", // connection strings, passwords; keys of client certificates
     "controller/providers/src/vault/",  // tokens, answers
     "controller/providers/src/webhook/", // what templates rendered, paths into answers
     "controller/src/external/gjson/",   // paths into values that are JSON

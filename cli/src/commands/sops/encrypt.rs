@@ -42,6 +42,7 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     if args.files.len() > 1 && !args.destination.in_place {
         return Err(CommandError::usage("several files need --in-place"));
     }
+    args.common.audit()?;
     let task = files::Task {
         done: "encrypted",
         flags: format!("{:?} {:?} {:?}", name, args.choice, args.common),

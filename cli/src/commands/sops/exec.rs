@@ -63,8 +63,9 @@ pub(in crate::commands) fn env(args: &EnvArgs) -> Result<(), CommandError> {
     let mut all = Vec::new();
     for path in &args.files {
         let (format, _) = args.common.types().of(path);
-        let file = open::load(&Source::File(path.clone()), format)?;
-        all.extend(variables(open::open(&session, file, false)?.into_tree())?);
+        let source = Source::File(path.clone());
+        let file = open::load(&source, format)?;
+        all.extend(variables(open::open(&session, &source, file, false)?.into_tree())?);
     }
     exec::with_environment(
         &start(&args.command, args.user.as_deref()),

@@ -45,6 +45,7 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     if args.files.len() > 1 && !args.destination.in_place {
         return Err(CommandError::usage("several files need --in-place"));
     }
+    args.common.audit()?;
     let task = files::Task {
         done: "rotated",
         flags: format!("{:?} {:?} {} {:?}", args.add, args.remove, args.ignore_mac, args.common),

@@ -51,6 +51,7 @@ impl Report {
 
 pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     let files: Vec<PathBuf> = verify::encrypted_files(&args.files)?;
+    args.common.audit()?;
     let interrupt = Interrupt::watch().map_err(CommandError::input)?;
     let reports = threads::map_files(&files, |path| match interrupt.exit_code() {
         None => report(args, path),

@@ -16,6 +16,7 @@ use sealops_formats::tree::Format;
 use super::completion;
 use crate::compat::urfave::Parsed;
 use crate::error::CommandError;
+use crate::sops::audit::Audit;
 use crate::sops::edit::Edition;
 use crate::sops::encrypt::Choice;
 use crate::sops::keyring::Keyring;
@@ -62,6 +63,7 @@ pub(super) fn session(global: &Parsed, local: &Parsed) -> Result<Session, Comman
         indent,
         order: Vec::new(),
         keyring: Arc::new(keyring(local)?),
+        audit: Audit::open(Front::Sops)?,
         near: OnceCell::new(),
     };
     Ok(session)

@@ -9,6 +9,7 @@ use sealops_formats::tree::{self, Format, has_metadata};
 
 use super::Edition;
 use crate::error::CommandError;
+use crate::sops::audit::Action;
 use crate::sops::encrypt::{self, Plan};
 use crate::sops::open::{self, Source};
 use crate::sops::session::Session;
@@ -41,10 +42,11 @@ impl Attempt {
         if !edition.path.exists() {
             return Self::new_file(session, edition, input, output);
         }
-        let text = Source::File(edition.path.clone()).read()?;
+        let source = Source::File(edition.path.clone());
+        let text = source.read()?;
         let file = open::parse(&text, input)?;
         let groups = file.metadata().key_groups.clone();
-        let opened = open::open(session, file, edition.ignore_mac)?;
+        let opened = open::open(session, &source, file, edition.ignore_mac)?;
         let key = opened.data_key().duplicate();
         let shown = if edition.show_master_keys {
             let tree = opened.into_tree_with_metadata(output).map_err(|error| {
@@ -101,6 +103,7 @@ impl Attempt {
             Origin::New(settings) => {
                 let clear = encrypt::clear_file(edited.duplicate(), self.input, self.output)?;
                 let keys = (&self.key, self.groups.clone());
+                session.audit.record_file(Action::Encrypt, &self.name)?;
                 encrypt::encrypt(session, clear, keys, settings, self.output, &self.name)
             }
             Origin::File { text, ignore_mac, show_master_keys } => {
@@ -181,11 +184,13 @@ impl Attempt {
             mac_only_encrypted: metadata.mac_only_encrypted,
         };
         let clear = ClearFile::new(tree, self.input).map_err(CommandError::input)?;
+        session.audit.record_file(Action::Encrypt, &self.name)?;
         encrypt::encrypt(session, clear, (&self.key, groups), &settings, self.output, &self.name)
     }
 
     fn finish(&self, session: &Session, mut opened: OpenFile) -> Result<Plaintext, CommandError> {
         opened.raise_version();
+        session.audit.record_file(Action::Encrypt, &self.name)?;
         let file: EncryptedFile = opened
             .seal(&mut SystemRandom, &session.now()?, &Threads)
             .map_err(|error| encrypt::encrypt_error(&error))?;

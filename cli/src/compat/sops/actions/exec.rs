@@ -45,8 +45,10 @@ pub(super) fn exec_env(global: &Parsed, local: &Parsed) -> Result<(), CommandErr
             return Err(CommandError::code(code::CONFLICT, text));
         }
     }
-    let file = open::load(&Source::File(path.clone()), Format::of_path(&path.to_string_lossy()))?;
-    let tree = open::open(&session, file, false)?.into_tree();
+    let format = Format::of_path(&path.to_string_lossy());
+    let source = Source::File(path);
+    let file = open::load(&source, format)?;
+    let tree = open::open(&session, &source, file, false)?.into_tree();
     let variables = variables(tree)?;
     exec::with_environment(&start, local.is_on("pristine"), same_process, &variables)
 }
