@@ -137,3 +137,35 @@ fn agencies_of_machines_log_in_and_pods_after_them() {
     }
     drop(metadata);
 }
+
+#[test]
+fn regions_of_variables_and_of_the_users_file_are_known() {
+    const HOST: &str = "kms.eu-west-101.myhuaweicloud.eu";
+    let cloud = Cloud::start();
+    let world = World::new();
+    cloud.fake.set_projects("mars-1", &[FakeHuawei::PROJECT]);
+    let key = KEY.replace(FakeHuawei::REGION, "mars-1");
+    world.write("own.yaml", format!("Kms:\n  - id: mars-1\n    endpoint: https://{HOST}\n"));
+    let folder = world.root().join("home/.huaweicloud");
+    let (own, several) = (world.path("own.yaml"), format!("{HOST},nowhere.example"));
+    let places = [
+        ("HUAWEICLOUD_SDK_REGION_KMS_MARS_1", several.as_str()),
+        ("HUAWEICLOUD_SDK_REGIONS_FILE", own.to_str().unwrap()),
+        // The folder of the user, with this variable without a meaning.
+        ("NOTHING", ""),
+    ];
+    for place in places {
+        for side in SIDES {
+            if place.0 == "NOTHING" {
+                fs::create_dir_all(&folder).unwrap();
+                let list = format!("KMS:\n  - id: mars-1\n    endpoints: ['https://{HOST}']\n");
+                fs::write(folder.join("regions.yaml"), list).unwrap();
+            }
+            world.write("a.yaml", "a: one\n");
+            cloud.fake.reset_calls();
+            cloud.run_with(&world, side, &["encrypt", "-i", "--hckms", &key, "a.yaml"], &[place]).ok();
+            assert_eq!(cloud.counts(), [1, 0, 1], "{side:?} {place:?}");
+            assert_eq!(cloud.fake.count(&format!("POST {HOST} ")), 1, "{side:?} {place:?}");
+        }
+    }
+}
