@@ -138,3 +138,5 @@ wheel_part moto moto.txt moto_server
 wheel_part google google.txt google-python=python3
 # Azure's own library, which judges the fake of Azure.
 wheel_part azure azure.txt azure-python=python3
+# Huawei's own SDK, of the version that sops has, which judges the fake of Huawei Cloud.
+go_part huawei huawei "-s -w" huawei-go=.

@@ -50,7 +50,7 @@ mod template_oracle;
 pub use audit::{AuditEntry, AuditLog, AuditMark};
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 pub use external_secrets::ExternalSecretsOperator;
-pub use fakes::FakeAzure;
+pub use fakes::{FakeAzure, FakeHuawei};
 pub use fakes::{GoogleCloud, Scope};
 pub use fault_proxy::{Call, Canned, Fault, FaultProxy, Turns};
 pub use gjson_oracle::{GjsonAnswer, ask_gjson};

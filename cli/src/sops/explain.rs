@@ -122,10 +122,7 @@ fn contacts(key: &MasterKey) -> Vec<String> {
         MasterKey::AzureKeyVault { vault_url, .. } => {
             vec![vault_url.clone(), network_keys::azure_authority(vault_url)]
         }
-        MasterKey::HuaweiKms { key_id } => {
-            let region = key_id.split(':').next().unwrap_or_default();
-            vec![format!("https://kms.{region}.myhuaweicloud.com")]
-        }
+        MasterKey::HuaweiKms { key_id } => network_keys::huawei_contacts(key_id),
         other => vec![format!("an unknown place: keys of the list {} are not understood", other.list())],
     }
 }

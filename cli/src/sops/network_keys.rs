@@ -23,10 +23,10 @@ use sealops_crypto::sops::{
     Attempt, DataKeyRecovery, KeyKind, KeyPart, KeyPolicy, KeyPosition, MasterKey, WrapTask,
 };
 use sealops_providers::KeyService;
-use sealops_providers::http::HttpClient;
 use tokio::runtime::{Builder, Runtime};
 
 use super::threads;
+pub(crate) use registry::{aws_http, azure_authority, forbidden, google_contacts, huawei_contacts};
 use unwrapped::Unwrapped;
 
 /// Threads of the runtime: they wait, they do not compute.
@@ -199,11 +199,6 @@ impl Drop for Started {
     }
 }
 
-/// Returns the client for AWS, with the authorities of `AWS_CA_BUNDLE`.
-pub(crate) fn aws_http() -> HttpClient {
-    registry::aws_http()
-}
-
 /// Returns who is asked for keys without a key service in between, by kind.
 pub(crate) fn own_services() -> Vec<(KeyKind, Arc<dyn KeyService>)> {
     KeyKind::ALL.into_iter().filter_map(|kind| Some((kind, registry::service(kind)?))).collect()
@@ -280,19 +275,4 @@ impl Started {
             reasons.push(words::not_built(key));
         }
     }
-}
-
-/// Returns whom a key of Google Cloud KMS contacts, as the variables say.
-pub(crate) fn google_contacts() -> Vec<String> {
-    registry::google_contacts()
-}
-
-/// Returns who logs in to a vault of Azure.
-pub(crate) fn azure_authority(vault_url: &str) -> String {
-    registry::azure_authority(vault_url)
-}
-
-/// Returns why the variables of other tools forbid a key, if they do.
-pub(crate) fn forbidden(key: &MasterKey) -> Option<String> {
-    registry::forbidden(key)
 }

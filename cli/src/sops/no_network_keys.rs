@@ -53,6 +53,12 @@ pub(crate) fn google_contacts() -> Vec<String> {
     vec!["https://cloudkms.googleapis.com".to_owned()]
 }
 
+/// What sops would contact, as far as a region says it.
+pub(crate) fn huawei_contacts(key_id: &str) -> Vec<String> {
+    let region = key_id.split(':').next().unwrap_or_default();
+    vec![format!("https://kms.{region}.myhuaweicloud.com")]
+}
+
 /// Nobody logs in.
 pub(crate) fn azure_authority(_: &str) -> String {
     "its authority".to_owned()

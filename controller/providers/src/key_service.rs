@@ -1,5 +1,7 @@
 //! Wrapping and unwrapping of data keys, by whoever holds the master key.
 
+#[cfg(feature = "http")]
+mod backend;
 #[cfg(feature = "key-service")]
 mod client;
 #[cfg(feature = "key-service")]
@@ -9,6 +11,8 @@ mod server;
 #[cfg(all(test, feature = "key-service"))]
 mod tests;
 
+#[cfg(feature = "http")]
+pub use backend::KeyBackend;
 #[cfg(feature = "key-service")]
 pub use client::{KeyServiceLimits, RemoteKeyService};
 #[cfg(feature = "key-service")]

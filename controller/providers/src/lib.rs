@@ -26,6 +26,8 @@ pub mod gcp;
 pub mod http;
 #[cfg(feature = "http")]
 pub mod http_extras;
+#[cfg(feature = "huawei")]
+pub mod huawei;
 #[cfg(feature = "http")]
 mod json;
 pub mod key_service;

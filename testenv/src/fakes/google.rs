@@ -33,6 +33,7 @@ mod storage;
 mod tokens;
 
 use accounts::Account;
+pub(super) use kms::Key;
 use server::{Request, Response};
 
 /// What a token is good for.

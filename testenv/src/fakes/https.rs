@@ -35,6 +35,19 @@ impl Request {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Returns the names of all headers, in small letters.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.headers.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Makes a request that was not sent.
+    #[cfg(test)]
+    pub(super) fn of(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Self {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let (method, path, body) = (method.to_owned(), path.to_owned(), body.as_bytes().to_vec());
+        Self { method, path, query: String::new(), headers, body }
+    }
+
     /// Returns a field of a form or a query, decoded.
     pub(super) fn field(text: &str, name: &str) -> Option<String> {
         let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
@@ -62,6 +75,7 @@ fn unescaped(text: &str) -> String {
 /// An answer, with JSON in its body.
 #[derive(Debug)]
 pub(super) struct Answer {
+    /// 0: the connection ends without an answer.
     pub(super) status: u16,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: String,
@@ -144,6 +158,9 @@ fn serve(stream: TcpStream, config: Option<Arc<ServerConfig>>, handler: &Handler
 fn exchange(stream: &mut (impl Read + Write), handler: &Handler) -> io::Result<()> {
     let Some(request) = read(stream)? else { return Ok(()) };
     let answer = handler(&request);
+    if answer.status == 0 {
+        return Ok(());
+    }
     let mut head = format!(
         "HTTP/1.1 {} Fake\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n",
         answer.status,

@@ -6,7 +6,9 @@ mod azure;
 mod client_certificate;
 mod google;
 mod https;
+mod huawei;
 mod rsa_key;
 
 pub use azure::FakeAzure;
 pub use google::{GoogleCloud, Scope};
+pub use huawei::FakeHuawei;

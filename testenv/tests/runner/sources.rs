@@ -9,6 +9,7 @@ const EXPOSE: &[&str] = &[
     "controller/providers/src/aws/",    // parts of data keys, values of stores, bodies
     "controller/providers/src/gcp/",    // tokens, credentials, parts of data keys, bodies
     "controller/providers/src/azure/",  // parts of data keys, tokens, bodies
+    "controller/providers/src/huawei/", // access keys, parts of data keys, bodies
     "controller/providers/src/http.rs", // bodies of requests, keys of client certificates
     "controller/providers/src/key_service/message.rs", // parts of data keys in messages
     "controller/providers/src/local/",  // what gpg and gpg-agent are told and say; keys given as texts

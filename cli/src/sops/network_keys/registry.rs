@@ -5,13 +5,12 @@ use std::sync::Arc;
 use sealops_crypto::sops::{KeyKind, KeyPart, MasterKey};
 use sealops_providers::aws::{Kms, session_name};
 use sealops_providers::azure::{Credentials, KeyVaults};
-use sealops_providers::gcp;
 use sealops_providers::http::{HttpClient, TlsSettings};
 use sealops_providers::http_extras::{Extras, Proxies};
 use sealops_providers::key_service::{KeyServiceLimits, RemoteKeyService};
 use sealops_providers::local::Environment;
 use sealops_providers::vault::{ALLOWLIST, Allowlist, EnvironmentServers, Transit};
-use sealops_providers::{BoxFuture, KeyService, ProviderError};
+use sealops_providers::{BoxFuture, KeyService, ProviderError, gcp, huawei as huawei_cloud};
 
 /// Largest file of authorities.
 const MAX_AUTHORITIES_BYTES: usize = 4 << 20;
@@ -26,7 +25,8 @@ pub(super) fn service(kind: KeyKind) -> Option<Arc<dyn KeyService>> {
         KeyKind::HcVault => Some(vault()),
         KeyKind::GcpKms => Some(google()),
         KeyKind::AzureKeyVault => Some(azure()),
-        KeyKind::Age | KeyKind::Pgp | KeyKind::HuaweiKms => None,
+        KeyKind::HuaweiKms => Some(huawei()),
+        KeyKind::Age | KeyKind::Pgp => None,
     }
 }
 
@@ -44,7 +44,7 @@ fn google() -> Arc<dyn KeyService> {
 }
 
 /// Returns whom a key of Google Cloud KMS contacts.
-pub(super) fn google_contacts() -> Vec<String> {
+pub(crate) fn google_contacts() -> Vec<String> {
     gcp::kms_contacts(&Environment::new(std::env::vars_os()))
 }
 
@@ -57,9 +57,22 @@ fn azure() -> Arc<dyn KeyService> {
 }
 
 /// Returns who logs in to a vault of Azure.
-pub(super) fn azure_authority(vault_url: &str) -> String {
+pub(crate) fn azure_authority(vault_url: &str) -> String {
     let configured = std::env::var("AZURE_AUTHORITY_HOST").ok();
     sealops_providers::azure::authority(vault_url, configured.as_deref())
+}
+
+/// Huawei Cloud KMS, as the variables of the process and the files of its user say.
+fn huawei() -> Arc<dyn KeyService> {
+    let extras = Extras { proxies: proxies(), ..Extras::default() };
+    let http = HttpClient::with(TlsSettings::default(), extras);
+    let direct = HttpClient::new(TlsSettings::default());
+    Arc::new(huawei_cloud::Kms::new(http, direct, Environment::new(std::env::vars_os())))
+}
+
+/// Returns whom a key of Huawei Cloud KMS contacts.
+pub(crate) fn huawei_contacts(key_id: &str) -> Vec<String> {
+    huawei_cloud::contacts(&Environment::new(std::env::vars_os()), key_id)
 }
 
 /// Transit keys of Vault, as the variables of the process and the files of its user say.
@@ -70,7 +83,7 @@ fn vault() -> Arc<dyn KeyService> {
 }
 
 /// Returns why sops's own list of Vault's servers forbids a key, if it does.
-pub(super) fn forbidden(key: &MasterKey) -> Option<String> {
+pub(crate) fn forbidden(key: &MasterKey) -> Option<String> {
     let MasterKey::HcVault { vault_address, .. } = key else { return None };
     match Allowlist::parse(&std::env::var(ALLOWLIST).unwrap_or_default()) {
         Ok(allowed) if allowed.allows(vault_address) => None,
@@ -80,7 +93,7 @@ pub(super) fn forbidden(key: &MasterKey) -> Option<String> {
 }
 
 /// Returns the client for AWS.
-pub(super) fn aws_http() -> HttpClient {
+pub(crate) fn aws_http() -> HttpClient {
     let bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty());
     let roots = bundle.map(|path| {
         let text = crate::files::read(path.as_ref(), MAX_AUTHORITIES_BYTES);

@@ -13,6 +13,7 @@ pub(super) fn wrap(key: &MasterKey, error: &ProviderError) -> String {
             format!("failed to encrypt sops data key to Vault transit backend '{key}': {}", error.kind)
         }
         MasterKey::GcpKms { .. } if is_own(error) => google("encrypt", error),
+        MasterKey::HuaweiKms { .. } if is_own(error) => huawei("encrypt", error),
         MasterKey::AzureKeyVault { .. } if is_own(error) => {
             format!("failed to encrypt sops data key with Azure Key Vault key '{key}': {}", error.kind)
         }
@@ -30,6 +31,7 @@ pub(super) fn unwrap(key: &MasterKey, error: &ProviderError) -> String {
             format!("failed to decrypt sops data key from Vault transit backend '{key}': {}", error.kind)
         }
         MasterKey::GcpKms { .. } if is_own(error) => google("decrypt", error),
+        MasterKey::HuaweiKms { .. } if is_own(error) => huawei("decrypt", error),
         MasterKey::AzureKeyVault { .. } if is_own(error) => {
             format!("failed to decrypt sops data key with Azure Key Vault key '{key}': {}", error.kind)
         }
@@ -45,6 +47,13 @@ fn google(verb: &str, error: &ProviderError) -> String {
     }
 }
 
+fn huawei(verb: &str, error: &ProviderError) -> String {
+    match &error.kind {
+        ProviderErrorKind::Invalid(why) => format!("failed to create HuaweiCloud KMS client: {why}"),
+        kind => format!("failed to {verb} sops data key with HuaweiCloud KMS: {kind}"),
+    }
+}
+
 /// Returns why a key was not completed.
 pub(super) fn complete(error: &ProviderError) -> String {
     match error.backend.as_str() {
@@ -57,13 +66,9 @@ pub(super) fn complete(error: &ProviderError) -> String {
 
 /// Returns why nobody was asked.
 pub(super) fn not_built(key: &MasterKey) -> String {
-    let name = match key {
-        MasterKey::HuaweiKms { .. } => "Huawei Cloud KMS",
-        _ => "these keys",
-    };
     format!(
-        "{name} (the list {}) is not built into sealops: use another key of the file, or a key service (--keyservice) \
-         that has it",
+        "these keys (the list {}) are not built into sealops: use another key of the file, or a key service \
+         (--keyservice) that has them",
         key.list()
     )
 }

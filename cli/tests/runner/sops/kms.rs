@@ -425,15 +425,15 @@ fn no_runtime_and_no_socket_before_a_network_key_is_wanted() {
 }
 
 #[test]
-fn keys_that_are_not_built_say_so_and_nothing_is_written() {
+fn keys_that_nobody_is_asked_for_say_so_and_nothing_is_written() {
     let world = World::new();
     world.write("a.yaml", "a: one\n");
     let key = "eu-west-101:11111111-2222-3333-4444-555555555555";
-    let run = world.run(Side::Ours, &["encrypt", "-i", "--hckms", key, "a.yaml"], &[]);
-    assert!(run.code == 1 && world.read("a.yaml") == b"a: one\n", "{}", run.err);
-    let reason = unbroken(&run.err);
-    assert!(
-        reason.contains(key) && reason.contains("Huawei Cloud KMS (the list hckms) is not built"),
-        "{reason}"
-    );
+    for side in [Side::Theirs, Side::Ours] {
+        let line = ["encrypt", "--enable-local-keyservice=false", "-i", "--hckms", key, "a.yaml"];
+        let run = world.run(side, &line, &[]);
+        assert!(run.code == 1 && world.read("a.yaml") == b"a: one\n", "{side:?} {}", run.err);
+        let reason = unbroken(&run.err);
+        assert!(reason.contains("no key services provided, cannot update master keys"), "{side:?} {reason}");
+    }
 }

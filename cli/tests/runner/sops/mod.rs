@@ -10,6 +10,7 @@ mod editing;
 mod faults;
 mod fixtures;
 mod google;
+mod huawei;
 mod key_service;
 mod kill_points;
 mod kms;

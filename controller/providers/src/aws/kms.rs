@@ -14,9 +14,10 @@ use tokio::sync::OnceCell;
 
 use super::auth::{self, Base, Role};
 use super::{error, http_client};
+use crate::ProviderErrorKind;
 use crate::http::HttpClient;
+use crate::key_service::KeyBackend;
 use crate::retry::{self, Policy};
-use crate::{BoxFuture, KeyService, ProviderError, ProviderErrorKind};
 
 /// Time for all attempts of one call.
 const DEADLINE: Duration = Duration::from_secs(45);
@@ -194,35 +195,22 @@ pub(crate) fn region(arn: &str) -> Option<&str> {
     fits.then_some(region)
 }
 
-fn failed(operation: &'static str, key: &MasterKey) -> impl FnOnce(ProviderErrorKind) -> ProviderError {
-    let target = match key {
-        MasterKey::Kms { arn, .. } => arn.clone(),
-        other => other.to_string(),
-    };
-    move |kind| ProviderError { backend: "AWS KMS".to_owned(), operation, target, kind }
-}
+impl KeyBackend for Kms {
+    const NAME: &'static str = "AWS KMS";
 
-impl KeyService for Kms {
-    fn wrap<'a>(
-        &'a self,
-        key: &'a MasterKey,
-        part: &'a KeyPart,
-    ) -> BoxFuture<'a, Result<String, ProviderError>> {
-        Box::pin(async move {
-            let wrapped = async { self.encrypt(&Key::new(key)?, part).await }.await;
-            wrapped.map_err(failed("encrypt with", key))
-        })
+    fn target(key: &MasterKey) -> String {
+        match key {
+            MasterKey::Kms { arn, .. } => arn.clone(),
+            other => other.to_string(),
+        }
     }
 
-    fn unwrap<'a>(
-        &'a self,
-        key: &'a MasterKey,
-        wrapped: &'a str,
-    ) -> BoxFuture<'a, Result<KeyPart, ProviderError>> {
-        Box::pin(async move {
-            let part = async { self.decrypt(&Key::new(key)?, wrapped).await }.await;
-            part.map_err(failed("decrypt with", key))
-        })
+    async fn wrap_part(&self, key: &MasterKey, part: &KeyPart) -> Result<String, ProviderErrorKind> {
+        self.encrypt(&Key::new(key)?, part).await
+    }
+
+    async fn unwrap_part(&self, key: &MasterKey, wrapped: &str) -> Result<KeyPart, ProviderErrorKind> {
+        self.decrypt(&Key::new(key)?, wrapped).await
     }
 }
 

@@ -10,9 +10,10 @@ use tokio::sync::OnceCell;
 
 use super::vaults::{Call, Vaults};
 use super::{Credentials, base64url, invalid, is_word};
+use crate::ProviderErrorKind;
 use crate::http::HttpClient;
 use crate::json::Json;
-use crate::{BoxFuture, KeyService, ProviderError, ProviderErrorKind};
+use crate::key_service::KeyBackend;
 
 /// What SOPS encrypts with.
 const ALGORITHM: &str = "RSA-OAEP-256";
@@ -134,45 +135,25 @@ impl<'a> Key<'a> {
     }
 }
 
-fn failed(operation: &'static str, key: &MasterKey) -> impl FnOnce(ProviderErrorKind) -> ProviderError {
-    let target = key.to_string();
-    move |kind| ProviderError { backend: "Azure Key Vault".to_owned(), operation, target, kind }
-}
+impl KeyBackend for KeyVaults {
+    const NAME: &'static str = "Azure Key Vault";
 
-impl KeyService for KeyVaults {
-    fn wrap<'a>(
-        &'a self,
-        key: &'a MasterKey,
-        part: &'a KeyPart,
-    ) -> BoxFuture<'a, Result<String, ProviderError>> {
-        Box::pin(async move {
-            let wrapped = async { self.encrypt(&Key::new(key)?, part).await }.await;
-            wrapped.map_err(failed("encrypt with", key))
-        })
+    async fn wrap_part(&self, key: &MasterKey, part: &KeyPart) -> Result<String, ProviderErrorKind> {
+        self.encrypt(&Key::new(key)?, part).await
     }
 
-    fn unwrap<'a>(
-        &'a self,
-        key: &'a MasterKey,
-        wrapped: &'a str,
-    ) -> BoxFuture<'a, Result<KeyPart, ProviderError>> {
-        Box::pin(async move {
-            let part = async { self.decrypt(&Key::new(key)?, wrapped).await }.await;
-            part.map_err(failed("decrypt with", key))
-        })
+    async fn unwrap_part(&self, key: &MasterKey, wrapped: &str) -> Result<KeyPart, ProviderErrorKind> {
+        self.decrypt(&Key::new(key)?, wrapped).await
     }
 
-    fn complete<'a>(&'a self, key: &'a MasterKey) -> BoxFuture<'a, Result<Option<MasterKey>, ProviderError>> {
-        Box::pin(async move {
-            let MasterKey::AzureKeyVault { vault_url, name, version } = key else { return Ok(None) };
-            if !version.is_empty() {
-                return Ok(None);
-            }
-            let newest = async { self.newest(&Key::new(key)?).await }.await;
-            let version = newest.map_err(failed("find the newest version of", key))?;
-            let (vault_url, name) = (vault_url.clone(), name.clone());
-            Ok(Some(MasterKey::AzureKeyVault { vault_url, name, version }))
-        })
+    async fn completed(&self, key: &MasterKey) -> Result<Option<MasterKey>, ProviderErrorKind> {
+        let MasterKey::AzureKeyVault { vault_url, name, version } = key else { return Ok(None) };
+        if !version.is_empty() {
+            return Ok(None);
+        }
+        let version = self.newest(&Key::new(key)?).await?;
+        let (vault_url, name) = (vault_url.clone(), name.clone());
+        Ok(Some(MasterKey::AzureKeyVault { vault_url, name, version }))
     }
 }
 

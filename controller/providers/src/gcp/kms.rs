@@ -9,9 +9,10 @@ use tokio::sync::OnceCell;
 
 use super::api::{Api, Settings, escape};
 use super::checksum::crc32c;
+use crate::ProviderErrorKind;
 use crate::http::Request;
 use crate::json::Json;
-use crate::{BoxFuture, KeyService, ProviderError, ProviderErrorKind};
+use crate::key_service::KeyBackend;
 
 /// Longest time for one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,13 +77,17 @@ impl Kms {
         }
         Ok(got)
     }
+}
 
-    async fn encrypt(&self, key: &MasterKey, part: &KeyPart) -> Result<String, ProviderErrorKind> {
+impl KeyBackend for Kms {
+    const NAME: &'static str = "Google Cloud KMS";
+
+    async fn wrap_part(&self, key: &MasterKey, part: &KeyPart) -> Result<String, ProviderErrorKind> {
         let wrapped = self.ask(key, "encrypt", ("plaintext", part.plaintext()), "ciphertext").await?;
         Ok(base64::encode_public(wrapped.expose()))
     }
 
-    async fn decrypt(&self, key: &MasterKey, wrapped: &str) -> Result<KeyPart, ProviderErrorKind> {
+    async fn unwrap_part(&self, key: &MasterKey, wrapped: &str) -> Result<KeyPart, ProviderErrorKind> {
         let wrapped = base64::decode(wrapped.as_bytes())
             .map_err(|error| ProviderErrorKind::Failed(format!("the wrapped key is no base64: {error}")))?;
         self.ask(key, "decrypt", ("ciphertext", &wrapped), "plaintext").await.map(KeyPart::new)
@@ -116,32 +121,6 @@ fn path(key: &MasterKey) -> Result<String, ProviderErrorKind> {
         escape(&mut path, name);
     }
     Ok(path)
-}
-
-fn failed(operation: &'static str, key: &MasterKey, kind: ProviderErrorKind) -> ProviderError {
-    ProviderError { backend: "Google Cloud KMS".to_owned(), operation, target: key.to_string(), kind }
-}
-
-impl KeyService for Kms {
-    fn wrap<'a>(
-        &'a self,
-        key: &'a MasterKey,
-        part: &'a KeyPart,
-    ) -> BoxFuture<'a, Result<String, ProviderError>> {
-        Box::pin(
-            async move { self.encrypt(key, part).await.map_err(|kind| failed("encrypt with", key, kind)) },
-        )
-    }
-
-    fn unwrap<'a>(
-        &'a self,
-        key: &'a MasterKey,
-        wrapped: &'a str,
-    ) -> BoxFuture<'a, Result<KeyPart, ProviderError>> {
-        Box::pin(
-            async move { self.decrypt(key, wrapped).await.map_err(|kind| failed("decrypt with", key, kind)) },
-        )
-    }
 }
 
 #[cfg(test)]

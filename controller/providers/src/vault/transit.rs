@@ -9,7 +9,8 @@ use tokio::sync::OnceCell;
 
 use super::client::Call;
 use super::{Json, Session};
-use crate::{BoxFuture, KeyService, ProviderError, ProviderErrorKind};
+use crate::key_service::KeyBackend;
+use crate::{BoxFuture, ProviderErrorKind};
 
 /// Opens sessions: knows settings and logins.
 pub trait Servers: Send + Sync {
@@ -125,54 +126,31 @@ impl<'a> Named<'a> {
     }
 }
 
-fn fail(operation: &'static str, key: &MasterKey, kind: ProviderErrorKind) -> ProviderError {
-    ProviderError { backend: "hc_vault".to_owned(), operation, target: key.to_string(), kind }
-}
+impl KeyBackend for Transit {
+    const NAME: &'static str = "hc_vault";
 
-impl KeyService for Transit {
-    fn wrap<'a>(
-        &'a self,
-        key: &'a MasterKey,
-        part: &'a KeyPart,
-    ) -> BoxFuture<'a, Result<String, ProviderError>> {
-        Box::pin(async move {
-            let wrap = async {
-                let plaintext = base64::encode(part.plaintext().expose());
-                let body = Json::map([("plaintext", Json::Text(plaintext))]);
-                let data = self.ask(&Named::of(key)?, "encrypt", body).await?;
-                data.str_at("ciphertext").map(str::to_owned).ok_or_else(|| no_answer("encrypt"))
-            };
-            wrap.await.map_err(|kind| fail("encrypt with", key, kind))
-        })
+    async fn wrap_part(&self, key: &MasterKey, part: &KeyPart) -> Result<String, ProviderErrorKind> {
+        let plaintext = base64::encode(part.plaintext().expose());
+        let body = Json::map([("plaintext", Json::Text(plaintext))]);
+        let data = self.ask(&Named::of(key)?, "encrypt", body).await?;
+        data.str_at("ciphertext").map(str::to_owned).ok_or_else(|| no_answer("encrypt"))
     }
 
-    fn unwrap<'a>(
-        &'a self,
-        key: &'a MasterKey,
-        wrapped: &'a str,
-    ) -> BoxFuture<'a, Result<KeyPart, ProviderError>> {
-        Box::pin(async move {
-            let unwrap = async {
-                let body = Json::map([("ciphertext", Json::text(wrapped))]);
-                let data = self.ask(&Named::of(key)?, "decrypt", body).await?;
-                let text = data.text_at("plaintext").ok_or_else(|| no_answer("decrypt"))?;
-                let part = base64::decode(text.expose()).map_err(|_| {
-                    ProviderErrorKind::Failed("what the server decrypted is not base64".to_owned())
-                })?;
-                Ok(KeyPart::new(part))
-            };
-            unwrap.await.map_err(|kind| fail("decrypt with", key, kind))
-        })
+    async fn unwrap_part(&self, key: &MasterKey, wrapped: &str) -> Result<KeyPart, ProviderErrorKind> {
+        let body = Json::map([("ciphertext", Json::text(wrapped))]);
+        let data = self.ask(&Named::of(key)?, "decrypt", body).await?;
+        let text = data.text_at("plaintext").ok_or_else(|| no_answer("decrypt"))?;
+        let part = base64::decode(text.expose())
+            .map_err(|_| ProviderErrorKind::Failed("what the server decrypted is not base64".to_owned()))?;
+        Ok(KeyPart::new(part))
     }
 
-    fn close<'a>(&'a self) -> BoxFuture<'a, ()> {
+    async fn give_back(&self) {
         let sessions = std::mem::take(&mut *self.sessions.lock().unwrap_or_else(PoisonError::into_inner));
-        Box::pin(async move {
-            for session in sessions.values().filter_map(|session| session.get()) {
-                // A token that stays dies by itself.
-                let _ = session.close().await;
-            }
-        })
+        for session in sessions.values().filter_map(|session| session.get()) {
+            // A token that stays dies by itself.
+            let _ = session.close().await;
+        }
     }
 }
 

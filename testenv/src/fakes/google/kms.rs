@@ -13,18 +13,28 @@ use super::{State, error};
 const MAX_PLAINTEXT_BYTES: usize = 64 << 10;
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
-pub(super) struct Key {
+pub(in super::super) struct Key {
     key: LessSafeKey,
     pub(super) disabled: bool,
     pub(super) forbidden: bool,
 }
 
 impl Key {
-    pub(super) fn new() -> Self {
+    pub(in super::super) fn new() -> Self {
         let mut bytes = [0; 32];
         rand::fill(&mut bytes).expect("randomness");
         let key = UnboundKey::new(&AES_256_GCM, &bytes).expect("32 bytes");
         Self { key: LessSafeKey::new(key), disabled: false, forbidden: false }
+    }
+
+    /// Encrypts a text; what comes out is base64.
+    pub(in super::super) fn seal_text(&self, name: &str, text: &str) -> Option<String> {
+        self.seal(name, text.into()).map(|sealed| STANDARD.encode(sealed))
+    }
+
+    /// Decrypts what [`Self::seal_text`] encrypted.
+    pub(in super::super) fn open_text(&self, name: &str, sealed: &str) -> Option<String> {
+        String::from_utf8(self.open(name, &STANDARD.decode(sealed).ok()?)?).ok()
     }
 
     fn seal(&self, name: &str, mut content: Vec<u8>) -> Option<Vec<u8>> {
