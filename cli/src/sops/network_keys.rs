@@ -23,6 +23,7 @@ use sealops_crypto::sops::{
     Attempt, DataKeyRecovery, KeyKind, KeyPart, KeyPolicy, KeyPosition, MasterKey, WrapTask,
 };
 use sealops_providers::KeyService;
+use sealops_providers::aws::MfaSessions;
 use sealops_providers::http::HttpClient;
 use tokio::runtime::{Builder, Runtime};
 
@@ -197,6 +198,11 @@ impl Drop for Started {
         let close = join_all(self.own.iter().map(|(_, service)| service.close()));
         let _ = self.runtime.block_on(async { tokio::time::timeout(CLOSE, close).await });
     }
+}
+
+/// Returns the sessions of AWS profiles with MFA devices.
+pub(crate) fn mfa_sessions() -> Arc<MfaSessions> {
+    registry::mfa_sessions()
 }
 
 /// Returns the client for AWS, with the authorities of `AWS_CA_BUNDLE`.

@@ -13,6 +13,7 @@ mod key_service;
 mod kill_points;
 mod kms;
 mod many_files;
+mod mfa;
 mod publish;
 mod table;
 mod users;

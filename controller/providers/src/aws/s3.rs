@@ -1,5 +1,6 @@
 //! S3, as much of it as publishing a file needs: one object is put.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -14,7 +15,8 @@ use aws_sigv4::sign::v4;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use sealops_formats::{Plaintext, percent};
 
-use super::auth::is_region;
+use super::auth::{Base, is_region};
+use super::mfa::{self, MfaSessions};
 use super::{error, http_client};
 use crate::http::{HttpClient, Request, sensitive};
 use crate::retry::{self, Policy, retry_after};
@@ -34,6 +36,7 @@ pub struct S3 {
     http: HttpClient,
     /// `AWS_ENDPOINT_URL_S3`: goes before the endpoint for all services.
     endpoint: Option<String>,
+    sessions: Option<Arc<MfaSessions>>,
 }
 
 /// Where requests go.
@@ -45,7 +48,12 @@ struct Place {
 impl S3 {
     /// Takes the client and the address of `AWS_ENDPOINT_URL_S3`, if that is set.
     pub fn new(http: HttpClient, endpoint: Option<String>) -> Self {
-        Self { http, endpoint }
+        Self { http, endpoint, sessions: None }
+    }
+
+    /// Sets who is asked for codes of MFA devices. Without it profiles that want one are an error.
+    pub fn with_mfa(self, sessions: Arc<MfaSessions>) -> Self {
+        Self { sessions: Some(sessions), ..self }
     }
 
     /// Puts an object, in place of one that may be there.
@@ -63,7 +71,9 @@ impl S3 {
 
     async fn try_put(&self, bucket: &str, name: &str, content: &Plaintext) -> Result<(), ProviderErrorKind> {
         check_names(bucket, name)?;
-        let config = self.load().await;
+        let (config, devices) =
+            mfa::with_devices(self.load().await, &Base::Environment, self.sessions.as_ref()).await;
+        devices.ready().await?;
         let place = self.place(&config)?;
         let url = place.url(bucket, name);
         let policy = Policy { deadline: DEADLINE, ..Policy::default() };
@@ -120,7 +130,7 @@ async fn credentials(config: &SdkConfig) -> Result<Credentials, ProviderErrorKin
         )
     };
     let provider = config.credentials_provider().ok_or_else(none)?;
-    provider.provide_credentials().await.map_err(|_| none())
+    provider.provide_credentials().await.map_err(|error| error::of_credentials(&error))
 }
 
 /// Returns the headers of a signed request.
