@@ -206,8 +206,21 @@ impl FaultProxy {
         Self::start(upstream, Mode::Tcp, "tcp")
     }
 
+    /// As [`FaultProxy::http`], at this address and port.
+    ///
+    /// # Errors
+    /// If the address is not this machine's, or the port is taken.
+    pub fn http_at(address: SocketAddr, upstream: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind(address).with_context(|| format!("listen on {address}"))?;
+        Self::listen(listener, upstream, Mode::Http, "http")
+    }
+
     fn start(upstream: SocketAddr, mode: Mode, scheme: &'static str) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("the fault proxy has no port")?;
+        Self::listen(listener, upstream, mode, scheme)
+    }
+
+    fn listen(listener: TcpListener, upstream: SocketAddr, mode: Mode, scheme: &'static str) -> Result<Self> {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             upstream,

@@ -1,6 +1,7 @@
 //! The command of SOPS, judged by the real sops 3.13.3.
 
 mod age_keys;
+mod aws_machine;
 mod azure;
 mod bad_input;
 mod canary;

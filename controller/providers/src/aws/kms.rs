@@ -29,8 +29,10 @@ pub struct Kms {
     http: SharedHttpClient,
     session_name: String,
     sessions: Option<Arc<MfaSessions>>,
-    clients: Mutex<HashMap<Account, Arc<OnceCell<(Client, Devices)>>>>,
+    clients: Mutex<HashMap<Account, Arc<OnceCell<Login>>>>,
 }
+
+type Login = (Client, Devices);
 
 /// Who asks where.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -68,7 +70,7 @@ impl Kms {
         Ok(client.clone())
     }
 
-    async fn connect(&self, account: &Account) -> (Client, Devices) {
+    async fn connect(&self, account: &Account) -> Login {
         let base = match account.profile.as_str() {
             "" => Base::Environment,
             profile => Base::Profile(profile.to_owned()),

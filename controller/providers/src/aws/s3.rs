@@ -18,14 +18,10 @@ use sealops_formats::{Plaintext, percent};
 use super::auth::{Base, is_region};
 use super::mfa::{self, MfaSessions};
 use super::{error, http_client};
-use crate::http::{HttpClient, Request, sensitive};
+use crate::http::{HttpClient, Request, sensitive, upload_times};
 use crate::retry::{self, Policy, retry_after};
 use crate::{ProviderError, ProviderErrorKind};
 
-/// Longest time for one upload.
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(120);
-/// Time for all attempts.
-const DEADLINE: Duration = Duration::from_secs(180);
 /// Largest answer: a short text, on errors.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 /// Longest name of an object (S3).
@@ -76,7 +72,7 @@ impl S3 {
         devices.ready().await?;
         let place = self.place(&config)?;
         let url = place.url(bucket, name);
-        let policy = Policy { deadline: DEADLINE, ..Policy::default() };
+        let policy = Policy { deadline: upload_times(content.len()).1, ..Policy::default() };
         retry::call(policy, || self.put_once(&config, &place, &url, content)).await
     }
 
@@ -110,7 +106,7 @@ impl S3 {
         let mut request = Request::new(Method::PUT, url);
         request.headers = signed(credentials, &place.region, url, content)?;
         request.body = content.duplicate();
-        request.timeout = UPLOAD_TIMEOUT;
+        request.timeout = upload_times(content.len()).0;
         request.max_bytes = MAX_ANSWER_BYTES;
         let answer = self.http.send(request).await?;
         if (200..300).contains(&answer.status) {

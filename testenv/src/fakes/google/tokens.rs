@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::accounts::{self, AUDIENCE, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN};
+use super::accounts::{self, AUDIENCE, CI_HEADER, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN};
 use super::server::{Request, Response};
 use super::{State, Token, error};
 
@@ -69,6 +69,19 @@ impl State {
             return refused("invalid_grant");
         }
         self.granted(&field("scope"))
+    }
+
+    /// The token of another identity provider: the first one that this cloud trusts.
+    pub(super) fn subject(&mut self, request: &Request) -> Response {
+        let Some(subject) = self.subjects.first().filter(|_| request.header("x-ci") == Some(CI_HEADER))
+        else {
+            return error(403, "PERMISSION_DENIED", "CANARY: no such header");
+        };
+        if request.path.ends_with(".json") {
+            Response::json(200, &json!({ "value": subject }))
+        } else {
+            text(subject)
+        }
     }
 
     /// `iamcredentials.googleapis.com`: a token of another account.
