@@ -84,6 +84,11 @@ const NAMES: &[&str] = &[
     "sts.googleapis.com",
     "iamcredentials.googleapis.com",
     "www.googleapis.com",
+    // Another universe than Google's own.
+    "cloudkms.universe.example",
+    "storage.universe.example",
+    "oauth2.universe.example",
+    "sts.universe.example",
 ];
 
 impl GoogleCloud {

@@ -94,9 +94,10 @@ impl MfaSessions {
 
 fn nobody(role: &ProfileRole, serial: &str) -> ProviderErrorKind {
     ProviderErrorKind::Unauthenticated(format!(
-        "AWS profile {:?} takes its role with a code of the MFA device {serial:?}, and there is no terminal to ask on: put \
-         a session of `aws sts get-session-token --serial-number {serial:?} --token-code CODE` into the environment, or use \
-         a profile without mfa_serial, with credential_process for example",
+        "AWS profile {:?} takes its role with a code of the MFA device {serial:?}, and nobody gave one (there is no \
+         terminal, or no answer on it): put a session of `aws sts get-session-token --serial-number {serial:?} \
+         --token-code CODE` into the environment, or use a profile without mfa_serial, with credential_process for \
+         example",
         role.profile
     ))
 }
@@ -268,5 +269,46 @@ impl ProvideCredentials for Refused {
         Self: 'a,
     {
         future::ProvideCredentials::ready(Err(CredentialsError::provider_error(self.0.clone())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_that_end_are_opened_anew_and_refusals_stay() {
+        let sessions = MfaSessions::new(|_| None);
+        let lasts = |seconds: u64| {
+            let end = SystemTime::now() + Duration::from_secs(seconds);
+            Ok(Credentials::new("id", "key", None, Some(end), "test"))
+        };
+        let known = |session: Session| {
+            sessions.known().insert("work".to_owned(), session);
+            [Duration::ZERO, EARLY].map(|at_least| sessions.lasting("work", at_least).is_some())
+        };
+        assert_eq!(known(lasts(3600)), [true, true]);
+        assert_eq!(known(lasts(200)), [true, false]);
+        assert_eq!(known(lasts(0)), [false, false]);
+        assert_eq!(known(Err(ProviderErrorKind::NotFound)), [true, true]);
+        assert_eq!(sessions.lasting("other", Duration::ZERO), None);
+    }
+
+    #[tokio::test]
+    async fn only_digits_are_a_code() {
+        let role = ProfileRole { profile: "work".to_owned(), ..ProfileRole::default() };
+        for (typed, fits) in
+            [(" 123456\n", true), ("", false), ("hunter2", false), ("12345678901234567", false)]
+        {
+            let sessions = MfaSessions::new(move |_| Some(typed.into()));
+            let code = sessions.code(&role, "GAHT").await;
+            assert_eq!(code.is_ok(), fits, "{typed:?}");
+            assert!(code.err().is_none_or(|error| !error.to_string().contains("hunter2")));
+        }
+        let error = MfaSessions::new(|_| None).code(&role, "GAHT").await.err().unwrap().to_string();
+        assert!(
+            error.contains("\"work\"") && error.contains("\"GAHT\"") && error.contains("no terminal"),
+            "{error}"
+        );
     }
 }

@@ -109,7 +109,9 @@ impl State {
 
     /// The metadata server.
     pub(super) fn metadata(&mut self, request: &Request) -> Response {
-        let mut response = match request.path.trim_start_matches("/computeMetadata/v1/") {
+        // An account is known by its name too.
+        let path = request.path.replace("/default@p.iam.gserviceaccount.com/", "/default/");
+        let mut response = match path.trim_start_matches("/computeMetadata/v1/") {
             _ if request.header("metadata-flavor") != Some("Google") => error(403, "FORBIDDEN", "no flavor"),
             "/" => text("computeMetadata/"),
             "instance/service-accounts/default/token" => {

@@ -7,6 +7,7 @@ use std::process::Command;
 use sealops_testenv::{AwsCredentials, FakeAzure, LinkLocal, Parts};
 
 use super::super::world::{Outcome, Side, World, finish, unbroken};
+use super::conformance::SCRIPT;
 use super::{BOTH, Cloud, shown};
 
 const SIDES: [Side; 2] = [Side::Theirs, Side::Ours];
@@ -142,6 +143,24 @@ fn certificates_in_pkcs12_log_in() {
     let file = pkcs12(&world, "client.pem", "new.p12", PASSWORD, &[]);
     assert!(!opens(Side::Theirs, &file, PASSWORD, "").0);
     assert!(opens(Side::Ours, &file, PASSWORD, "").0);
+    let mut command = cloud.bare(&world, Parts::locate().unwrap().path("azure-python").unwrap());
+    command
+        .args([SCRIPT, "version", &cloud.key()])
+        .env("AZURE_TENANT_ID", FakeAzure::TENANT)
+        .env("AZURE_CLIENT_ID", FakeAzure::CLIENT)
+        .env("AZURE_CLIENT_CERTIFICATE_PATH", &file)
+        .env("AZURE_CLIENT_CERTIFICATE_PASSWORD", PASSWORD);
+    finish(command, &[]).ok();
+    // The key's certificate is not the first one.
+    let both =
+        [&String::from_utf8(world.read("other.pem")).unwrap()[..], cloud.fake.client_certificate()].concat();
+    let (foreign, rest) = both.split_once("-----BEGIN PRIVATE KEY").unwrap();
+    let (_, own) = rest.split_once("-----END PRIVATE KEY-----\n").unwrap();
+    world.write("second.pem", format!("{foreign}{own}"));
+    for side in SIDES {
+        let (opened, said) = opens(side, world.path("second.pem").to_str().unwrap(), "", "1");
+        assert!(opened, "{side:?}: {said}");
+    }
     // A key of somebody else, a PEM file with a password, two keys, a key without its certificate, and garbage: nobody.
     let pem = |name: &str| world.path(name).display().to_string();
     world.write("two.pem", [cloud.fake.client_certificate(), cloud.fake.client_certificate()].concat());
@@ -193,8 +212,7 @@ fn the_identity_of_a_machine_is_found_where_machines_have_it() {
     }
     let python = Parts::locate().unwrap().path("azure-python").unwrap();
     let mut command = cloud.bare(&world, python);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../testenv/python/azure_judge.py");
-    command.args([script, "version", &cloud.key()]).env("JUDGE_CREDENTIAL", "machine");
+    command.args([SCRIPT, "version", &cloud.key()]).env("JUDGE_CREDENTIAL", "machine");
     let version = finish(command, &[]).ok();
     assert_eq!(String::from_utf8(version).unwrap().trim().len(), 32);
 }
