@@ -50,6 +50,7 @@ impl ClientCertificate {
             };
         let bare = thumbprint.trim_end_matches('=');
         let thumbprint = URL_SAFE_NO_PAD.decode(bare).or_else(|_| STANDARD_NO_PAD.decode(bare)).ok()?;
+        let seconds = |name: &str| claims[name].as_f64().map(|seconds| seconds as i64);
         let now = jiff::Timestamp::now().as_second();
         let key = UnparsedPublicKey::new(algorithm, &self.public);
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
@@ -59,9 +60,9 @@ impl ClientCertificate {
                 && claims["sub"] == client
                 && claims["aud"].as_str()?.ends_with(endpoint)
                 && claims["jti"].as_str().is_some_and(|id| id.len() > 10)
-                // Python's says when it was issued instead.
-                && claims["nbf"].as_i64().or(claims["iat"].as_i64())? <= now
-                && (now..now + 3600).contains(&claims["exp"].as_i64()?)
+                // Python's says when it was issued instead, with fractions of seconds.
+                && seconds("nbf").or(seconds("iat"))? <= now
+                && (now..now + 3600).contains(&seconds("exp")?)
                 && key.verify(signed.as_bytes(), &signature).is_ok(),
         )
     }

@@ -84,7 +84,7 @@ fn containers_log_in() {
     }
     let _container = link_local.container(case.aws.address()).unwrap();
     let relative = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", AwsCredentials::PATH);
-    assert_eq!(case.opens(&[relative, token], AwsCredentials::CONTAINER), [asked.clone(), asked.clone()]);
+    assert_eq!(case.opens(&[relative, token], AwsCredentials::CONTAINER), [asked.clone(), asked]);
     let off = ("AWS_EC2_METADATA_DISABLED", "true");
     let calls = case.refused(&[full, (token.0, "wrong"), off]);
     assert!(calls.iter().flatten().all(|call| call == "GET /v2/credentials/one 401"), "{calls:?}");

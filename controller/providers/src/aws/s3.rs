@@ -1,7 +1,7 @@
 //! S3, as much of it as publishing a file needs: one object is put.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use aws_config::{BehaviorVersion, SdkConfig};

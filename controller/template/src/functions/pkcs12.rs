@@ -1,7 +1,7 @@
 //! PKCS#12 files from and to PEM. The files themselves are [`sealops_crypto::pkcs12`]'s.
 
 use sealops_crypto::pkcs12::{self, Error, Trusted, Work};
-use sealops_formats::{Plaintext, base64};
+use sealops_formats::base64;
 
 use super::chain::{self, Certificate, MAX_CERTIFICATES};
 use super::keys::PrivateKey;
