@@ -28,6 +28,9 @@ export TMPDIR=$SEALOPS_SCRATCH CARGO_NET_OFFLINE=true
 unset SEALOPS_IN_NAMESPACE SEALOPS_SCRATCH
 ip link set lo up
 ip addr add 10.99.0.1/32 dev lo
+# Where clouds have the metadata of a machine and of a container: a test listens there for as long as it lasts.
+ip addr add 169.254.169.254/32 dev lo
+ip addr add 169.254.170.2/32 dev lo
 # This shell is process 1: without a handler it would not even see Ctrl-C, and it collects orphans.
 trap 'exit 130' INT
 trap 'exit 143' TERM

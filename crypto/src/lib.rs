@@ -9,6 +9,7 @@
 pub mod age;
 #[cfg(feature = "local-keys")]
 pub mod pgp;
+pub mod pkcs12;
 pub mod random;
 pub mod sealing;
 pub mod serving;

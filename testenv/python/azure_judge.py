@@ -4,20 +4,22 @@
   azure_judge.py seal URL              encrypts a data key, prints it in base64url
   azure_judge.py open URL ENCRYPTED    decrypts; fails unless 32 bytes come out
 
-URL is https://VAULT/keys/NAME[/VERSION]; the credentials are those of the environment.
+URL is https://VAULT/keys/NAME[/VERSION]; the credentials are those of the environment, or of the
+machine with JUDGE_CREDENTIAL=machine.
 """
 
 import base64
 import os
 import sys
 
-from azure.identity import EnvironmentCredential
+from azure.identity import EnvironmentCredential, ManagedIdentityCredential
 from azure.keyvault.keys import KeyClient
 from azure.keyvault.keys.crypto import CryptographyClient, EncryptionAlgorithm
 
 
 def main(operation, url, encrypted=""):
-    credential = EnvironmentCredential()
+    machine = os.environ.get("JUDGE_CREDENTIAL") == "machine"
+    credential = ManagedIdentityCredential() if machine else EnvironmentCredential()
     if operation == "version":
         vault, _, name = url.partition("/keys/")
         print(KeyClient(vault, credential, retry_total=0).get_key(name.strip("/")).properties.version)

@@ -27,7 +27,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustls::pki_types::pem::PemObject;
@@ -35,9 +35,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::pki::Identity;
+use crate::process::stretched;
 
 mod message;
 mod relay;
+
+/// Longest wait for a port that is being left.
+const LEAVING: Duration = Duration::from_secs(10);
 
 /// What goes wrong.
 #[derive(Debug, Clone)]
@@ -206,8 +210,29 @@ impl FaultProxy {
         Self::start(upstream, Mode::Tcp, "tcp")
     }
 
+    /// As [`FaultProxy::http`], at this address and port, which another proxy may just be leaving.
+    ///
+    /// # Errors
+    /// If the address is not this machine's, or the port is taken.
+    pub fn http_at(address: SocketAddr, upstream: SocketAddr) -> Result<Self> {
+        let end = Instant::now() + stretched(LEAVING);
+        let listener = loop {
+            match TcpListener::bind(address) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < end => {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                bound => break bound.with_context(|| format!("listen on {address}"))?,
+            }
+        };
+        Self::listen(listener, upstream, Mode::Http, "http")
+    }
+
     fn start(upstream: SocketAddr, mode: Mode, scheme: &'static str) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("the fault proxy has no port")?;
+        Self::listen(listener, upstream, mode, scheme)
+    }
+
+    fn listen(listener: TcpListener, upstream: SocketAddr, mode: Mode, scheme: &'static str) -> Result<Self> {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             upstream,

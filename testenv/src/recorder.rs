@@ -61,6 +61,16 @@ impl Recorder {
         requests.iter().filter(|request| contains(request, text)).count()
     }
 
+    /// Returns the bodies of the requests that have the text, whatever its case, in the order in which they came.
+    pub fn bodies(&self, text: &str) -> Vec<String> {
+        let requests = self.state.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let body = |request: &Vec<u8>| {
+            let start = request.windows(4).position(|window| window == b"\r\n\r\n").map_or(0, |end| end + 4);
+            String::from_utf8_lossy(&request[start..]).into_owned()
+        };
+        requests.iter().filter(|request| contains(request, text)).map(body).collect()
+    }
+
     /// Returns how many requests waited for their delay at the same time, at most.
     pub fn most_at_once(&self) -> usize {
         self.state.most_open.load(Ordering::SeqCst)

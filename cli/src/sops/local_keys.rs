@@ -4,7 +4,7 @@ use std::env;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use sealops_crypto::sops::{KeyPart, MasterKey};
@@ -44,6 +44,9 @@ impl KeyAccess for Local {
 /// Asks on the terminal, which is not stdin: that may be the file.
 struct Terminal;
 
+/// Files that are worked on at once ask one after the other.
+static ASKING: Mutex<()> = Mutex::new(());
+
 impl Terminal {
     fn open() -> Option<(File, BufReader<File>)> {
         let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
@@ -54,6 +57,7 @@ impl Terminal {
 
 impl Prompt for Terminal {
     fn passphrase(&self, question: &str) -> Option<Plaintext> {
+        let _one = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut terminal, mut reader) = Self::open()?;
         // Before the question: an answer that comes at once is neither shown nor dropped.
         let quiet = Quiet::new(terminal.try_clone().ok()?)?;
@@ -66,6 +70,7 @@ impl Prompt for Terminal {
     }
 
     fn text(&self, question: &str) -> Option<String> {
+        let _one = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut terminal, mut reader) = Self::open()?;
         write!(terminal, "{question} ").ok()?;
         let mut line = String::new();

@@ -26,7 +26,9 @@ use sealops_providers::KeyService;
 use tokio::runtime::{Builder, Runtime};
 
 use super::threads;
-pub(crate) use registry::{aws_http, azure_authority, forbidden, google_contacts, huawei_contacts};
+pub(crate) use registry::{
+    aws_http, azure_authority, forbidden, google_contacts, huawei_contacts, mfa_sessions,
+};
 use unwrapped::Unwrapped;
 
 /// Threads of the runtime: they wait, they do not compute.

@@ -200,6 +200,26 @@ fn aws_is_asked_with_this_machines_identity_where_it_is_lent() {
     assert!(out.contains(&base64::encode_public(VALUE.as_bytes())), "{out}");
 }
 
+#[test]
+fn a_profile_with_an_mfa_device_is_an_error_where_nobody_is_asked() {
+    let moto = Moto::start().unwrap();
+    let recorder = Recorder::start(moto.address(), Duration::ZERO);
+    let sandbox = Sandbox::new();
+    sandbox.write("in/aws.yaml", AWS);
+    sandbox.write(
+        "aws.ini",
+        "[profile work]\nrole_arn = arn:aws:iam::123456789012:role/r\nmfa_serial = GAHT12345678\nsource_profile = base\n\
+         [profile base]\naws_access_key_id = AKIDBASE\naws_secret_access_key = fake\n",
+    );
+    let (url, config) = (recorder.url(), sandbox.path("aws.ini").display().to_string());
+    let variables =
+        [("AWS_ENDPOINT_URL", url.as_str()), ("AWS_PROFILE", "work"), ("AWS_CONFIG_FILE", &config)];
+    let line = format!("sealops render in --own-identity --allow-server {url}");
+    let run = sandbox.run_with(&line, "", &variables);
+    run.fails(1, &["AWS profile \"work\"", "GAHT12345678", "credential_process"]);
+    assert_eq!(recorder.count("Action="), 0);
+}
+
 const WEBHOOK: &str = "apiVersion: v1
 kind: Secret
 metadata: {name: token, namespace: shop, labels: {external-secrets.io/type: webhook}}

@@ -279,3 +279,19 @@ fn unreachable_host(host: &str, error: &ClientError) -> ProviderErrorKind {
         None => ProviderErrorKind::Unavailable(format!("cannot reach {host}: {cause}")),
     }
 }
+/// Time for one upload, besides that of its bytes.
+#[cfg(any(feature = "aws", feature = "gcp"))]
+const UPLOAD_BASE: Duration = Duration::from_secs(15);
+/// Bytes in a second of the slowest upload that is waited for.
+#[cfg(any(feature = "aws", feature = "gcp"))]
+const SLOWEST_UPLOAD: u64 = 256 << 10;
+/// Attempts whose whole time is waited for.
+#[cfg(any(feature = "aws", feature = "gcp"))]
+const UPLOAD_ATTEMPTS: u32 = 3;
+
+/// Returns how long an upload of so many bytes may take: once, and with all attempts.
+#[cfg(any(feature = "aws", feature = "gcp"))]
+pub(crate) fn upload_times(bytes: usize) -> (Duration, Duration) {
+    let once = UPLOAD_BASE + Duration::from_secs(bytes as u64 / SLOWEST_UPLOAD);
+    (once, once * UPLOAD_ATTEMPTS)
+}

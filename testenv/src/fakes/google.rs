@@ -73,6 +73,8 @@ struct State {
     life: Duration,
     keys: BTreeMap<String, kms::Key>,
     buckets: BTreeMap<String, storage::Bucket>,
+    /// Whether Storage wants no token, as an emulator.
+    open_storage: bool,
 }
 
 /// Names that lead here for a program that [`GoogleCloud::command`] starts.
@@ -83,7 +85,11 @@ const NAMES: &[&str] = &[
     "sts.googleapis.com",
     "iamcredentials.googleapis.com",
     "www.googleapis.com",
-    "metadata.google.internal",
+    // Another universe than Google's own.
+    "cloudkms.universe.example",
+    "storage.universe.example",
+    "oauth2.universe.example",
+    "sts.universe.example",
 ];
 
 impl GoogleCloud {
@@ -100,7 +106,10 @@ impl GoogleCloud {
         let folder = tempfile::Builder::new().prefix("google-").tempdir()?;
         std::fs::write(folder.path().join("ca.pem"), pki.ca_pem())?;
         let lines: String = NAMES.iter().map(|name| format!("{} {name}\n", named.1)).collect();
-        std::fs::write(folder.path().join("hosts"), format!("127.0.0.1 localhost\n::1 localhost\n{lines}"))?;
+        std::fs::write(
+            folder.path().join("hosts"),
+            format!("127.0.0.1 localhost\n::1 localhost\n169.254.169.254 metadata.google.internal\n{lines}"),
+        )?;
         let (plain_address, tls_address) = (plain.local_addr()?, tls.local_addr()?);
         let state = Arc::new(Mutex::new(State {
             audiences: vec!["https://oauth2.googleapis.com/token".to_owned()],
@@ -112,6 +121,7 @@ impl GoogleCloud {
             life: Duration::from_secs(3600),
             keys: BTreeMap::new(),
             buckets: BTreeMap::new(),
+            open_storage: false,
         }));
         let config = server::tls_config(&identity)?;
         for (listener, config) in [(plain, None), (tls, Some(&config)), (named.0, Some(&config))] {
@@ -187,6 +197,11 @@ impl GoogleCloud {
         objects.map(|(name, object)| (name.clone(), object.content.clone())).collect()
     }
 
+    /// Makes Storage ask for no token, as what `STORAGE_EMULATOR_HOST` names.
+    pub fn open_storage(&self) {
+        self.lock().open_storage = true;
+    }
+
     /// Empties a bucket.
     pub fn empty(&self, bucket: &str) {
         self.lock().buckets.entry(bucket.to_owned()).and_modify(|bucket| bucket.objects.clear());
@@ -253,6 +268,7 @@ impl State {
             ("POST", "/v1/token") => self.exchange(request),
             ("GET", "/") => self.metadata(request),
             ("GET", path) if path.starts_with("/computeMetadata/v1/") => self.metadata(request),
+            ("GET", "/subject" | "/subject.json") => self.subject(request),
             ("POST", path) if path.ends_with(":generateAccessToken") => self.impersonate(request),
             ("POST", path) if path.ends_with(":encrypt") || path.ends_with(":decrypt") => self.kms(request),
             (_, path) if path.contains("/storage/v1/b/") => self.storage(request),

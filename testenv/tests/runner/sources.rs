@@ -39,6 +39,7 @@ const EXPOSE: &[&str] = &[
     "controller/src/cluster/ledger.rs", // answers of the API server, parsed
     "controller/src/sealed/",           // MACs of proofs, keys read from Secrets
     "crypto/src/age/",                  // parts of data keys, identities, passphrases
+    "crypto/src/pkcs12/",               // private keys in files under a password, the password
     "crypto/src/pgp.rs",                // parts of data keys, secret keys, their passphrase
     "crypto/src/sealing/",              // sealing, and keys in PEM
     "crypto/src/serving.rs",            // keys of an authority and a server, in PEM

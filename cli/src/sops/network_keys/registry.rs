@@ -1,9 +1,10 @@
 //! Who asks for keys of which kind.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sealops_crypto::sops::{KeyKind, KeyPart, MasterKey};
-use sealops_providers::aws::{Kms, session_name};
+use sealops_formats::Plaintext;
+use sealops_providers::aws::{Kms, MfaSessions, session_name};
 use sealops_providers::azure::{Credentials, KeyVaults};
 use sealops_providers::http::{HttpClient, TlsSettings};
 use sealops_providers::http_extras::{Extras, Proxies};
@@ -11,6 +12,8 @@ use sealops_providers::key_service::{KeyServiceLimits, RemoteKeyService};
 use sealops_providers::local::Environment;
 use sealops_providers::vault::{ALLOWLIST, Allowlist, EnvironmentServers, Transit};
 use sealops_providers::{BoxFuture, KeyService, ProviderError, gcp, huawei as huawei_cloud};
+
+use crate::sops::local_keys;
 
 /// Largest file of authorities.
 const MAX_AUTHORITIES_BYTES: usize = 4 << 20;
@@ -34,7 +37,15 @@ pub(super) fn service(kind: KeyKind) -> Option<Arc<dyn KeyService>> {
 /// cannot be read is no authority at all.
 fn kms() -> Arc<dyn KeyService> {
     let system = rustix::system::uname();
-    Arc::new(Kms::new(aws_http(), session_name(&system.nodename().to_string_lossy())))
+    let name = session_name(&system.nodename().to_string_lossy());
+    Arc::new(Kms::new(aws_http(), name).with_mfa(mfa_sessions()))
+}
+
+/// The sessions that codes of MFA devices have opened, one list for the process: nobody is asked twice.
+pub(crate) fn mfa_sessions() -> Arc<MfaSessions> {
+    static SESSIONS: OnceLock<Arc<MfaSessions>> = OnceLock::new();
+    let ask = |question: &str| local_keys::terminal().text(question).map(Plaintext::from);
+    Arc::clone(SESSIONS.get_or_init(|| MfaSessions::new(ask)))
 }
 
 /// Google Cloud KMS, as the variables of the process and the files of its user say.

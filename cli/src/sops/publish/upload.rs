@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use super::{Parcel, Place, Publication, tell};
 use crate::error::CommandError;
-use crate::sops::network_keys::aws_http;
+use crate::sops::network_keys::{aws_http, mfa_sessions};
 use crate::sops::session::Session;
 
 /// Sends. Nothing is started, and nobody logged in at, before there is something to send.
@@ -99,7 +99,7 @@ impl Started {
         let endpoint = env::var("AWS_ENDPOINT_URL_S3").ok().filter(|url| !url.is_empty());
         Ok(Self {
             runtime,
-            s3: S3::new(aws_http(), endpoint),
+            s3: S3::new(aws_http(), endpoint).with_mfa(mfa_sessions()),
             gcs: Storage::new({
                 let environment = environment.clone();
                 move || gcp::storage_settings(&environment)

@@ -4,6 +4,7 @@
 mod conformance;
 mod faults;
 mod publish;
+mod universe;
 
 use std::fs;
 use std::path::PathBuf;

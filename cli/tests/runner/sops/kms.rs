@@ -10,17 +10,17 @@ use sealops_testenv::{Moto, OpenBaoServer, Recorder};
 use super::fixtures::{PGP, fixtures};
 use super::world::{AGE_A, AGE_B, Outcome, Side, World, finish, unbroken};
 
-const REGION: &str = "eu-west-1";
-const SECRET: &str = "CANARY-secret-key-7c1f";
+pub(super) const REGION: &str = "eu-west-1";
+pub(super) const SECRET: &str = "CANARY-secret-key-7c1f";
 const SESSION: &str = "CANARY-session-token-90aa";
 
-struct Cloud {
-    moto: Moto,
-    recorder: Recorder,
+pub(super) struct Cloud {
+    pub(super) moto: Moto,
+    pub(super) recorder: Recorder,
 }
 
 impl Cloud {
-    fn start(delay: Duration) -> Self {
+    pub(super) fn start(delay: Duration) -> Self {
         Self::start_with(&[], delay)
     }
 
@@ -30,14 +30,14 @@ impl Cloud {
         Self { moto, recorder }
     }
 
-    fn new_key(&self) -> String {
+    pub(super) fn new_key(&self) -> String {
         let answer = self.moto.call("kms", REGION, "TrentService.CreateKey", "{}").unwrap();
         let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
         answer["KeyMetadata"]["Arn"].as_str().unwrap().to_owned()
     }
 
     /// A command with credentials that nothing else in the environment has.
-    fn environment(&self, command: &mut Command) {
+    pub(super) fn environment(&self, command: &mut Command) {
         command
             .env("AWS_ENDPOINT_URL", self.recorder.url())
             .env("AWS_ACCESS_KEY_ID", "AKIDTEST")
@@ -47,7 +47,7 @@ impl Cloud {
             .env("RUST_LOG", "trace");
     }
 
-    fn run(&self, world: &World, side: Side, line: &[&str]) -> Outcome {
+    pub(super) fn run(&self, world: &World, side: Side, line: &[&str]) -> Outcome {
         let mut command = world.command(side);
         self.environment(&mut command);
         let editor = "sed -i s/three/four/";

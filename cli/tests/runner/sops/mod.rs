@@ -2,6 +2,7 @@
 
 mod age_keys;
 mod audit;
+mod aws_machine;
 mod azure;
 mod bad_input;
 mod canary;
@@ -15,6 +16,7 @@ mod key_service;
 mod kill_points;
 mod kms;
 mod many_files;
+mod mfa;
 mod publish;
 mod table;
 mod users;

@@ -18,7 +18,8 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use sealops_formats::Plaintext;
 
-use super::error;
+use super::mfa::{Devices, MfaSessions};
+use super::{error, mfa};
 
 /// Longest time for a login: instance metadata that is not there, roles one after the other.
 pub(super) const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -85,12 +86,19 @@ pub(super) fn is_region(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
-/// Loads the settings and credentials for a region. Nothing is asked before the first call.
-pub(super) async fn load(client: &SharedHttpClient, region: &str, base: &Base, roles: &[Role]) -> SdkConfig {
-    load_with_sts(client, region, base, roles, None).await
+/// Loads the settings and credentials for a region. Nothing is asked before the first call, and nobody for codes of MFA
+/// devices before [`Devices::ready`].
+pub(super) async fn load(
+    client: &SharedHttpClient,
+    region: &str,
+    base: &Base,
+    roles: &[Role],
+    sessions: Option<&Arc<MfaSessions>>,
+) -> (SdkConfig, Devices) {
+    load_all(client, region, base, roles, None, sessions).await
 }
 
-/// As [`load`], with another address of STS.
+/// As [`load`], with another address of STS, and where nobody can be asked.
 pub(super) async fn load_with_sts(
     client: &SharedHttpClient,
     region: &str,
@@ -98,6 +106,17 @@ pub(super) async fn load_with_sts(
     roles: &[Role],
     sts_address: Option<&str>,
 ) -> SdkConfig {
+    load_all(client, region, base, roles, sts_address, None).await.0
+}
+
+async fn load_all(
+    client: &SharedHttpClient,
+    region: &str,
+    base: &Base,
+    roles: &[Role],
+    sts_address: Option<&str>,
+    sessions: Option<&Arc<MfaSessions>>,
+) -> (SdkConfig, Devices) {
     let region = Region::new(region.to_owned());
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(client.clone())
@@ -114,14 +133,12 @@ pub(super) async fn load_with_sts(
                 .with_http_client(client.clone())
                 .with_sleep_impl(TokioSleep::new())
                 .with_region(Some(region));
-            let credentials =
-                ProfileFileCredentialsProvider::builder().profile_name(name).configure(&settings).build();
-            loader = loader.profile_name(name).credentials_provider(credentials);
+            loader = loader.profile_name(name).credentials_provider(of_profile(name, &settings));
         }
         Base::Keys(keys) => loader = loader.credentials_provider(keys.clone()),
         Base::WebIdentity { .. } => loader = loader.no_credentials(),
     }
-    let mut config = loader.load().await;
+    let (mut config, devices) = mfa::with_devices(loader.load().await, base, sessions).await;
     let sts = |config: &SdkConfig| {
         let mut builder = aws_sdk_sts::config::Builder::from(config);
         builder.set_endpoint_url(
@@ -138,10 +155,19 @@ pub(super) async fn load_with_sts(
         let credentials = AssumedRole { client: sts(&config), role: role.clone() };
         config = with_credentials(config, credentials);
     }
-    config
+    (config, devices)
 }
 
-fn with_credentials(config: SdkConfig, credentials: impl ProvideCredentials + 'static) -> SdkConfig {
+/// The credentials of a profile, as the SDK understands it.
+pub(super) fn of_profile(name: &str, settings: &ProviderConfig) -> ProfileFileCredentialsProvider {
+    ProfileFileCredentialsProvider::builder().profile_name(name).configure(settings).build()
+}
+
+/// Puts credentials in place of those that there are.
+pub(super) fn with_credentials(
+    config: SdkConfig,
+    credentials: impl ProvideCredentials + 'static,
+) -> SdkConfig {
     config
         .into_builder()
         .credentials_provider(SharedCredentialsProvider::new(credentials))
@@ -188,7 +214,7 @@ impl WebIdentityRole {
     }
 }
 
-fn session(credentials: Option<aws_sdk_sts::types::Credentials>) -> provider::Result {
+pub(super) fn session(credentials: Option<aws_sdk_sts::types::Credentials>) -> provider::Result {
     let session = credentials.ok_or_else(CredentialsError::not_loaded_no_source)?;
     Ok(Credentials::new(
         session.access_key_id,

@@ -13,6 +13,7 @@ use sealops_formats::{Plaintext, base64};
 use tokio::sync::OnceCell;
 
 use super::auth::{self, Base, Role};
+use super::mfa::{Devices, MfaSessions};
 use super::{error, http_client};
 use crate::ProviderErrorKind;
 use crate::http::HttpClient;
@@ -28,8 +29,11 @@ const MAX_REPEATED_VALUES: usize = 8;
 pub struct Kms {
     http: SharedHttpClient,
     session_name: String,
-    clients: Mutex<HashMap<Account, Arc<OnceCell<Client>>>>,
+    sessions: Option<Arc<MfaSessions>>,
+    clients: Mutex<HashMap<Account, Arc<OnceCell<Login>>>>,
 }
+
+type Login = (Client, Devices);
 
 /// Who asks where.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -49,18 +53,25 @@ struct Key<'a> {
 impl Kms {
     /// Takes the client, and the name of sessions for roles ([`super::session_name`]).
     pub fn new(http: HttpClient, session_name: String) -> Self {
-        Self { http: http_client::shared(http), session_name, clients: Mutex::default() }
+        Self { http: http_client::shared(http), session_name, sessions: None, clients: Mutex::default() }
     }
 
-    async fn client(&self, account: &Account) -> Client {
+    /// Sets who is asked for codes of MFA devices. Without it profiles that want one are an error.
+    pub fn with_mfa(self, sessions: Arc<MfaSessions>) -> Self {
+        Self { sessions: Some(sessions), ..self }
+    }
+
+    async fn client(&self, account: &Account) -> Result<Client, ProviderErrorKind> {
         let cell = {
             let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(clients.entry(account.clone()).or_default())
         };
-        cell.get_or_init(|| self.connect(account)).await.clone()
+        let (client, devices) = cell.get_or_init(|| self.connect(account)).await;
+        devices.ready().await?;
+        Ok(client.clone())
     }
 
-    async fn connect(&self, account: &Account) -> Client {
+    async fn connect(&self, account: &Account) -> Login {
         let base = match account.profile.as_str() {
             "" => Base::Environment,
             profile => Base::Profile(profile.to_owned()),
@@ -70,14 +81,16 @@ impl Kms {
             session_name: self.session_name.clone(),
             ..Role::default()
         });
-        let config = auth::load(&self.http, &account.region, &base, role.as_slice()).await;
+        let sessions = self.sessions.as_ref();
+        let (config, devices) =
+            auth::load(&self.http, &account.region, &base, role.as_slice(), sessions).await;
         // Calls are repeated here and not by the SDK, which does not look at Retry-After.
         let config = aws_sdk_kms::config::Builder::from(&config).retry_config(RetryConfig::disabled());
-        Client::from_conf(config.build())
+        (Client::from_conf(config.build()), devices)
     }
 
     async fn encrypt(&self, key: &Key<'_>, part: &KeyPart) -> Result<String, ProviderErrorKind> {
-        let client = self.client(&key.account).await;
+        let client = self.client(&key.account).await?;
         let answer = retry::call(policy(), || async {
             let request = client
                 .encrypt()
@@ -95,7 +108,7 @@ impl Kms {
     async fn decrypt(&self, key: &Key<'_>, wrapped: &str) -> Result<KeyPart, ProviderErrorKind> {
         let blob = base64::decode(wrapped.trim().as_bytes())
             .map_err(|error| ProviderErrorKind::Failed(format!("the wrapped key is no base64: {error}")))?;
-        let client = self.client(&key.account).await;
+        let client = self.client(&key.account).await?;
         match self.decrypt_once(&client, key, &blob, key.context).await {
             Err(ProviderErrorKind::Failed(code)) if code == "InvalidCiphertextException" => {
                 self.decrypt_old(&client, key, &blob).await

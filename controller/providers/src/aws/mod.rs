@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   auth: environment, profile, web identity, static keys ──► roles, one after the other ──► SdkConfig
+//!            │     └── profile, mfa: a profile's roles that want the code of a device
 //!            └── http_client: the SDK's requests through our HttpClient, with its limits and its one TLS stack
 //!   kms: KeyService                                        by aws-sdk-kms
 //!   secrets_manager, parameter_store: SecretsReader, …     by api: one signed JSON POST a call
@@ -20,7 +21,9 @@ mod error;
 mod generate;
 mod http_client;
 mod kms;
+mod mfa;
 mod parameter_store;
+mod profile;
 mod push;
 mod s3;
 mod secrets_manager;
@@ -30,4 +33,5 @@ pub use auth::{Base, Role, session_name};
 pub(crate) use connect::connect;
 pub use generate::{registry_login, session};
 pub use kms::Kms;
+pub use mfa::MfaSessions;
 pub use s3::S3;

@@ -1,6 +1,7 @@
 //! S3, as much of it as publishing a file needs: one object is put.
 
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -14,16 +15,13 @@ use aws_sigv4::sign::v4;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use sealops_formats::{Plaintext, percent};
 
-use super::auth::is_region;
+use super::auth::{Base, is_region};
+use super::mfa::{self, MfaSessions};
 use super::{error, http_client};
-use crate::http::{HttpClient, Request, sensitive};
+use crate::http::{HttpClient, Request, sensitive, upload_times};
 use crate::retry::{self, Policy, retry_after};
 use crate::{ProviderError, ProviderErrorKind};
 
-/// Longest time for one upload.
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(120);
-/// Time for all attempts.
-const DEADLINE: Duration = Duration::from_secs(180);
 /// Largest answer: a short text, on errors.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 /// Longest name of an object (S3).
@@ -34,6 +32,7 @@ pub struct S3 {
     http: HttpClient,
     /// `AWS_ENDPOINT_URL_S3`: goes before the endpoint for all services.
     endpoint: Option<String>,
+    sessions: Option<Arc<MfaSessions>>,
 }
 
 /// Where requests go.
@@ -45,7 +44,12 @@ struct Place {
 impl S3 {
     /// Takes the client and the address of `AWS_ENDPOINT_URL_S3`, if that is set.
     pub fn new(http: HttpClient, endpoint: Option<String>) -> Self {
-        Self { http, endpoint }
+        Self { http, endpoint, sessions: None }
+    }
+
+    /// Sets who is asked for codes of MFA devices. Without it profiles that want one are an error.
+    pub fn with_mfa(self, sessions: Arc<MfaSessions>) -> Self {
+        Self { sessions: Some(sessions), ..self }
     }
 
     /// Puts an object, in place of one that may be there.
@@ -63,10 +67,12 @@ impl S3 {
 
     async fn try_put(&self, bucket: &str, name: &str, content: &Plaintext) -> Result<(), ProviderErrorKind> {
         check_names(bucket, name)?;
-        let config = self.load().await;
+        let (config, devices) =
+            mfa::with_devices(self.load().await, &Base::Environment, self.sessions.as_ref()).await;
+        devices.ready().await?;
         let place = self.place(&config)?;
         let url = place.url(bucket, name);
-        let policy = Policy { deadline: DEADLINE, ..Policy::default() };
+        let policy = Policy { deadline: upload_times(content.len()).1, ..Policy::default() };
         retry::call(policy, || self.put_once(&config, &place, &url, content)).await
     }
 
@@ -100,7 +106,7 @@ impl S3 {
         let mut request = Request::new(Method::PUT, url);
         request.headers = signed(credentials, &place.region, url, content)?;
         request.body = content.duplicate();
-        request.timeout = UPLOAD_TIMEOUT;
+        request.timeout = upload_times(content.len()).0;
         request.max_bytes = MAX_ANSWER_BYTES;
         let answer = self.http.send(request).await?;
         if (200..300).contains(&answer.status) {
@@ -120,7 +126,7 @@ async fn credentials(config: &SdkConfig) -> Result<Credentials, ProviderErrorKin
         )
     };
     let provider = config.credentials_provider().ok_or_else(none)?;
-    provider.provide_credentials().await.map_err(|_| none())
+    provider.provide_credentials().await.map_err(|error| error::of_credentials(&error))
 }
 
 /// Returns the headers of a signed request.

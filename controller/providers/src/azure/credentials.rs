@@ -2,14 +2,14 @@
 //!
 //! | source | what it is made of |
 //! | --- | --- |
-//! | `EnvironmentCredential` | `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`; `AZURE_CLIENT_SECRET`, or `AZURE_CLIENT_CERTIFICATE_PATH` (PEM, RSA) and `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN` |
+//! | `EnvironmentCredential` | `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`; `AZURE_CLIENT_SECRET`, or `AZURE_CLIENT_CERTIFICATE_PATH` (PEM or PKCS#12, RSA) with `AZURE_CLIENT_CERTIFICATE_PASSWORD` and `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN` |
 //! | `WorkloadIdentityCredential` | `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, the token in `AZURE_FEDERATED_TOKEN_FILE` |
 //! | `ManagedIdentityCredential` | `IDENTITY_ENDPOINT` and `IDENTITY_HEADER`, else the machine's metadata; `AZURE_CLIENT_ID` |
 //! | `AzureCLICredential` | the program `az` |
 //!
 //! `AZURE_TOKEN_CREDENTIALS` chooses: `dev`, `prod`, or one of these names. A source that is not there gives way to the
-//! next; one that is there and fails ends the search. Passwords of users, certificates in PKCS#12 or under a password, `azd`
-//! and PowerShell are not built.
+//! next; one that is there and fails ends the search. Passwords of users, keys under a password in PEM, `azd` and
+//! PowerShell are not built.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -170,14 +170,14 @@ impl Credentials {
             Missed::Absent("neither AZURE_CLIENT_SECRET nor AZURE_CLIENT_CERTIFICATE_PATH is set".to_owned())
         })?;
         let unusable = |why: String| Missed::Absent(format!("AZURE_CLIENT_CERTIFICATE_PATH: {file}: {why}"));
-        if self.text("AZURE_CLIENT_CERTIFICATE_PASSWORD").is_some() {
-            return Err(unusable("certificates under a password are not built".to_owned()));
-        }
-        let pem = read(Path::new(&file)).map_err(unusable)?;
+        let password = self.environment.set_variable("AZURE_CLIENT_CERTIFICATE_PASSWORD");
+        let password = password.map(|text| Plaintext::from(text.as_encoded_bytes()));
+        let certificate = read_all(Path::new(&file)).map_err(unusable)?;
         let chain = self.text("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN");
         let chain = chain.is_some_and(|text| text == "1" || text.eq_ignore_ascii_case("true"));
         let endpoint = entra::endpoint(authority, tenant);
-        let assertion = certificate::assertion(&pem, &client, &endpoint, chain).map_err(unusable)?;
+        let assertion = certificate::assertion(&certificate, password.as_ref(), &client, &endpoint, chain);
+        let assertion = assertion.map_err(unusable)?;
         let kind = Plaintext::from(ASSERTION);
         let fields = [("client_assertion_type", &kind), ("client_assertion", &assertion)];
         self.ask(authority, tenant, &client, challenge, &fields).await
@@ -242,14 +242,19 @@ impl Credentials {
     }
 }
 
+/// Returns a text without the blanks around it.
 fn read(file: &Path) -> Result<Plaintext, String> {
+    read_all(file).map(|text| Plaintext::from(text.expose().trim_ascii()))
+}
+
+fn read_all(file: &Path) -> Result<Plaintext, String> {
     let mut text = Plaintext::default();
     let source = File::open(file).map_err(|error| error.to_string())?;
     std::io::copy(&mut source.take(MAX_FILE_BYTES + 1), &mut text).map_err(|error| error.to_string())?;
     if text.len() as u64 > MAX_FILE_BYTES {
         return Err(format!("it is larger than {MAX_FILE_BYTES} bytes"));
     }
-    Ok(Plaintext::from(text.expose().trim_ascii()))
+    Ok(text)
 }
 
 #[cfg(test)]

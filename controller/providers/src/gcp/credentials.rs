@@ -75,6 +75,14 @@ impl Credentials {
         Json::parse(text)?.str_at("quota_project_id").map(str::to_owned).filter(|project| !project.is_empty())
     }
 
+    /// Returns where the account is at home, where the file says so.
+    pub(super) fn universe(text: &Plaintext) -> Option<String> {
+        Json::parse(text)?
+            .str_at("universe_domain")
+            .map(str::to_owned)
+            .filter(|universe| !universe.is_empty())
+    }
+
     fn read(json: &Json, nested: usize) -> Result<Self, String> {
         let nested = nested.checked_sub(1).ok_or("too many accounts stand behind each other")?;
         let text = |name: &str| json.str_at(name).map(str::to_owned).filter(|text| !text.is_empty());
@@ -150,6 +158,14 @@ fn name(json: &Json) -> Option<String> {
         Json::Text(text) => text.expose_str().map(str::to_owned),
         _ => None,
     }
+}
+
+/// Credentials of one universe that are to be shown in another.
+pub(super) fn elsewhere(wanted: &str, home: &str) -> ProviderErrorKind {
+    ProviderErrorKind::Forbidden(format!(
+        "the configured universe domain ({wanted:?}) does not match the universe domain found in the credentials \
+         ({home:?}), which were not sent there: SOPS_GCP_KMS_UNIVERSE_DOMAIN and GOOGLE_CLOUD_UNIVERSE_DOMAIN configure it"
+    ))
 }
 
 fn invalid(text: String) -> ProviderErrorKind {

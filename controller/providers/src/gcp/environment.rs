@@ -18,7 +18,7 @@ use sealops_formats::Plaintext;
 
 use super::UNIVERSE;
 use super::api::Settings;
-use super::credentials::{Credentials, is_safe};
+use super::credentials::{Credentials, elsewhere, is_safe};
 use crate::ProviderErrorKind;
 use crate::http::{HttpClient, TlsSettings};
 use crate::http_extras::{Extras, Proxies};
@@ -29,15 +29,37 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Where a machine of Google's finds its metadata server.
 const METADATA: &str = "169.254.169.254";
 
-/// Who asks, and for whose quota.
-type Found = (Credentials, Option<String>);
+/// Who asks, for whose quota, and where they are at home.
+struct Found {
+    credentials: Credentials,
+    quota_project: Option<String>,
+    universe: String,
+}
+
+impl Found {
+    fn read(text: &Plaintext, what: &str) -> Result<Self, ProviderErrorKind> {
+        let universe = Credentials::universe(text).unwrap_or_else(|| UNIVERSE.to_owned());
+        let quota_project = Credentials::quota_project(text);
+        Ok(Self { credentials: Credentials::parse(text, what)?, quota_project, universe })
+    }
+
+    fn at_home(credentials: Credentials) -> Self {
+        Self { credentials, quota_project: None, universe: UNIVERSE.to_owned() }
+    }
+}
 
 /// Returns how Cloud KMS is asked.
 ///
 /// # Errors
 /// Names the variable or file that cannot be used.
 pub fn kms_settings(environment: &Environment) -> Result<Settings, ProviderErrorKind> {
-    settings(environment, kms_endpoint(environment)?, kms_credentials(environment)?)
+    let (endpoint, found) = (kms_endpoint(environment)?, kms_credentials(environment)?);
+    let universe = kms_universe(environment);
+    // As sops: a machine is not asked in which universe it is.
+    if universe != found.universe && !matches!(found.credentials, Credentials::Metadata { .. }) {
+        return Err(elsewhere(&universe, &found.universe));
+    }
+    settings(environment, endpoint, found)
 }
 
 /// Returns how Cloud Storage is asked.
@@ -47,7 +69,7 @@ pub fn kms_settings(environment: &Environment) -> Result<Settings, ProviderError
 pub fn storage_settings(environment: &Environment) -> Result<Settings, ProviderErrorKind> {
     if let Some(host) = text(environment, "STORAGE_EMULATOR_HOST") {
         let endpoint = if host.contains("://") { host } else { format!("http://{host}") };
-        return settings(environment, endpoint, (Credentials::None, None));
+        return settings(environment, endpoint, Found::at_home(Credentials::None));
     }
     let universe = text(environment, "GOOGLE_CLOUD_UNIVERSE_DOMAIN");
     let endpoint = format!("https://storage.{}", universe.as_deref().unwrap_or(UNIVERSE));
@@ -57,7 +79,7 @@ pub fn storage_settings(environment: &Environment) -> Result<Settings, ProviderE
 /// Returns whom a key of Cloud KMS contacts: the service, and where the login goes. Files are read, nobody is asked.
 pub fn kms_contacts(environment: &Environment) -> Vec<String> {
     let mut contacts = vec![kms_endpoint(environment).unwrap_or_else(|error| error.to_string())];
-    let logins = kms_credentials(environment).map(|(credentials, _)| credentials.contacts());
+    let logins = kms_credentials(environment).map(|found| found.credentials.contacts());
     contacts.extend(logins.unwrap_or_default().iter().map(|url| format!("{url} for the login")));
     contacts
 }
@@ -65,15 +87,15 @@ pub fn kms_contacts(environment: &Environment) -> Vec<String> {
 fn settings(
     environment: &Environment,
     endpoint: String,
-    (credentials, quota_project): Found,
+    found: Found,
 ) -> Result<Settings, ProviderErrorKind> {
     let extras = Extras { proxies: proxies(environment), ..Extras::default() };
-    let quota_project = text(environment, "GOOGLE_CLOUD_QUOTA_PROJECT").or(quota_project);
+    let quota_project = text(environment, "GOOGLE_CLOUD_QUOTA_PROJECT").or(found.quota_project);
     Ok(Settings {
         http: HttpClient::with(TlsSettings::default(), extras),
         metadata: HttpClient::new(TlsSettings::default()),
         endpoint,
-        credentials,
+        credentials: found.credentials,
         quota_project,
     })
 }
@@ -90,6 +112,13 @@ fn proxies(environment: &Environment) -> Proxies {
     Proxies::new(&either("HTTP_PROXY"), &either("HTTPS_PROXY"), &either("NO_PROXY"))
 }
 
+/// Where KMS is. A token of another universe is not sent there.
+fn kms_universe(environment: &Environment) -> String {
+    let universe = text(environment, "SOPS_GCP_KMS_UNIVERSE_DOMAIN");
+    let universe = universe.or_else(|| text(environment, "GOOGLE_CLOUD_UNIVERSE_DOMAIN"));
+    universe.unwrap_or_else(|| UNIVERSE.to_owned())
+}
+
 /// An address as SOPS takes it: an URL, or a host with or without port.
 fn kms_endpoint(environment: &Environment) -> Result<String, ProviderErrorKind> {
     const VARIABLE: &str = "SOPS_GCP_KMS_ENDPOINT";
@@ -103,9 +132,7 @@ fn kms_endpoint(environment: &Environment) -> Result<String, ProviderErrorKind> 
         }
         return Ok(url);
     }
-    let universe = text(environment, "SOPS_GCP_KMS_UNIVERSE_DOMAIN");
-    let universe = universe.or_else(|| text(environment, "GOOGLE_CLOUD_UNIVERSE_DOMAIN"));
-    Ok(format!("https://cloudkms.{}", universe.as_deref().unwrap_or(UNIVERSE)))
+    Ok(format!("https://cloudkms.{}", kms_universe(environment)))
 }
 
 fn kms_credentials(environment: &Environment) -> Result<Found, ProviderErrorKind> {
@@ -115,29 +142,17 @@ fn kms_credentials(environment: &Environment) -> Result<Found, ProviderErrorKind
         // A text that is no path is JSON; what is wrong with it is said without it.
         let text =
             if path.exists() { read(path, VARIABLE)? } else { Plaintext::from(value.as_encoded_bytes()) };
-        let credentials = Credentials::parse(&text, VARIABLE).map_err(|error| match error {
+        return Found::read(&text, VARIABLE).map_err(|error| match error {
             ProviderErrorKind::Unauthenticated(why) => ProviderErrorKind::Unauthenticated(format!(
                 "failed to obtain credentials from \"{VARIABLE}\": {why}"
             )),
             other => other,
-        })?;
-        return Ok((in_universe(environment, credentials), Credentials::quota_project(&text)));
+        });
     }
     if let Some(token) = environment.set_variable("GOOGLE_OAUTH_ACCESS_TOKEN") {
-        return Ok((Credentials::Token(Plaintext::from(token.as_encoded_bytes())), None));
+        return Ok(Found::at_home(Credentials::Token(Plaintext::from(token.as_encoded_bytes()))));
     }
     default_credentials(environment)
-        .map(|(credentials, quota)| (in_universe(environment, credentials), quota))
-}
-
-/// SOPS's variable says where the account is at home, whatever its file says.
-fn in_universe(environment: &Environment, mut credentials: Credentials) -> Credentials {
-    if let (Credentials::ServiceAccount(account), Some(universe)) =
-        (&mut credentials, text(environment, "SOPS_GCP_KMS_UNIVERSE_DOMAIN"))
-    {
-        account.universe = if universe == UNIVERSE { String::new() } else { universe };
-    }
-    credentials
 }
 
 fn default_credentials(environment: &Environment) -> Result<Found, ProviderErrorKind> {
@@ -147,11 +162,12 @@ fn default_credentials(environment: &Environment) -> Result<Found, ProviderError
     if let Some((path, what)) = named.or_else(|| left.map(|path| (path, "gcloud"))) {
         let text = read(&path, what)?;
         let from = format!("{what}: {}", path.display());
-        return Ok((Credentials::parse(&text, &from)?, Credentials::quota_project(&text)));
+        return Found::read(&text, &from);
     }
     let host = text(environment, "GCE_METADATA_HOST");
     let certain = host.is_some();
-    Ok((Credentials::Metadata { host: host.unwrap_or_else(|| METADATA.to_owned()), certain }, None))
+    let host = host.unwrap_or_else(|| METADATA.to_owned());
+    Ok(Found::at_home(Credentials::Metadata { host, certain }))
 }
 
 /// Where `gcloud auth application-default login` leaves its file.
@@ -201,25 +217,34 @@ mod tests {
         let file = file.to_str().unwrap();
         let found = |variables: &[(&str, &str)]| kms_credentials(&of(variables)).unwrap();
         assert!(matches!(
-            found(&[("HOME", path)]).0,
+            found(&[("HOME", path)]).credentials,
             Credentials::Metadata { host, certain: false } if host == METADATA
         ));
         assert!(matches!(
-            found(&[("HOME", path), ("GCE_METADATA_HOST", "m:1")]).0,
+            found(&[("HOME", path), ("GCE_METADATA_HOST", "m:1")]).credentials,
             Credentials::Metadata { host, certain: true } if host == "m:1"
         ));
         let token = ("GOOGLE_OAUTH_ACCESS_TOKEN", "t");
-        assert!(matches!(found(&[token, ("GOOGLE_APPLICATION_CREDENTIALS", file)]).0, Credentials::Token(_)));
+        assert!(matches!(
+            found(&[token, ("GOOGLE_APPLICATION_CREDENTIALS", file)]).credentials,
+            Credentials::Token(_)
+        ));
         for credentials in [USER, file] {
-            let (credentials, quota) = found(&[token, ("GOOGLE_CREDENTIALS", credentials)]);
-            assert!(matches!(credentials, Credentials::User(_)) && quota.as_deref() == Some("q"));
+            let found = found(&[token, ("GOOGLE_CREDENTIALS", credentials)]);
+            assert!(
+                matches!(found.credentials, Credentials::User(_))
+                    && found.quota_project.as_deref() == Some("q")
+            );
         }
         // Storage knows the default credentials only.
-        assert!(matches!(default_credentials(&of(&[token])).unwrap().0, Credentials::Metadata { .. }));
+        assert!(matches!(
+            default_credentials(&of(&[token])).unwrap().credentials,
+            Credentials::Metadata { .. }
+        ));
         let folder = home.path().join(".config/gcloud");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("application_default_credentials.json"), USER).unwrap();
-        assert!(matches!(found(&[("HOME", path)]).0, Credentials::User(_)));
+        assert!(matches!(found(&[("HOME", path)]).credentials, Credentials::User(_)));
         for (name, value) in
             [("GOOGLE_CREDENTIALS", "hunter2"), ("GOOGLE_APPLICATION_CREDENTIALS", "/no/such/file")]
         {

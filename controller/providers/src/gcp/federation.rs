@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::net::Ipv4Addr;
 
 use ::http::{HeaderName, HeaderValue, Method};
 use sealops_formats::Plaintext;
@@ -158,9 +159,21 @@ impl Source {
             }
         }
         // A header is a secret as a rule; a metadata server without one may be asked without TLS.
-        let url = if headers.is_empty() { url } else { address("credential_source.url", url)? };
+        let url = if headers.is_empty() || is_of_this_machine(&url) {
+            url
+        } else {
+            address("credential_source.url", url)?
+        };
         Ok(Self::Url { url, headers })
     }
+}
+
+/// Returns whether an address is where clouds have the metadata of a machine: Azure's wants a header, which is no secret.
+fn is_of_this_machine(url: &str) -> bool {
+    let host =
+        url.strip_prefix("http://").and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    let host = host.split_once(':').map_or(host, |(host, _)| host);
+    host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_link_local())
 }
 
 #[cfg(test)]
@@ -182,6 +195,12 @@ mod tests {
         let external = read(url).unwrap();
         assert_eq!(external.contacts(), ["https://ci/x", "https://sts"]);
         assert_eq!(external.field.as_deref(), Some("value"));
+        let azure = "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01";
+        let read = read(&format!(r#"{{"url":"{azure}","headers":{{"Metadata":"True"}}}}"#));
+        assert_eq!(
+            read.unwrap().contacts(),
+            ["http://169.254.169.254/metadata/identity/oauth2/token", "https://sts"]
+        );
     }
 
     #[test]
@@ -192,6 +211,10 @@ mod tests {
             (r#"{"executable":{"command":"x"}}"#, "executable is not supported"),
             (
                 r#"{"url":"http://a","headers":{"A":"hunter2"}}"#,
+                "credential_source.url has to begin with https://",
+            ),
+            (
+                r#"{"url":"http://169.254.169.254@a","headers":{"A":"hunter2"}}"#,
                 "credential_source.url has to begin with https://",
             ),
             (r#"{"file":"f","format":{"type":"json"}}"#, "subject_token_field_name is missing"),

@@ -1,20 +1,14 @@
 //! Cloud Storage, as much of it as publishing a file needs: one object is put.
 
-use std::time::Duration;
-
 use ::http::Method;
 use sealops_formats::{Plaintext, base64};
 use tokio::sync::OnceCell;
 
 use super::api::{Api, Settings, escape};
 use super::checksum::crc32c;
-use crate::http::Request;
+use crate::http::{Request, upload_times};
 use crate::{ProviderError, ProviderErrorKind};
 
-/// Longest time for one upload.
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(120);
-/// Time for all attempts.
-const DEADLINE: Duration = Duration::from_secs(180);
 /// Largest answer: what is known about the object.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 /// Longest name of an object (Cloud Storage).
@@ -56,20 +50,24 @@ impl Storage {
         let api = self.api.get_or_try_init(async || Api::new((self.open)()?, SCOPE)).await?;
         let mut url = format!("{}/upload/storage/v1/b/{bucket}/o?uploadType=media&name=", api.endpoint());
         escape(&mut url, name);
-        let answer = api.call(DEADLINE, || {
+        let (once, all) = upload_times(content.len());
+        let answer = api.call(all, || {
             let mut request = Request::new(Method::POST, url.as_str()).body(TYPE, content.duplicate());
-            request.timeout = UPLOAD_TIMEOUT;
+            request.timeout = once;
             request.max_bytes = MAX_ANSWER_BYTES;
             request
         });
         let answer = answer.await?;
         let sum = base64::encode_public(&crc32c(content.expose()).to_be_bytes());
-        if answer.str_at("crc32c").is_some_and(|said| said != sum) {
-            return Err(ProviderErrorKind::Failed(
+        match answer.str_at("crc32c") {
+            Some(said) if said == sum => Ok(()),
+            Some(_) => Err(ProviderErrorKind::Failed(
                 "the object is there, and it is not what was sent: its checksum is another one".to_owned(),
-            ));
+            )),
+            None => Err(ProviderErrorKind::Failed(
+                "the answer says nothing of the object: it may not be there".to_owned(),
+            )),
         }
-        Ok(())
     }
 }
 

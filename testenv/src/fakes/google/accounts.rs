@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 pub(super) const CLIENT_ID: &str = "client.apps.googleusercontent.com";
 pub(super) const CLIENT_SECRET: &str = "CANARY-client-secret-55d0";
 pub(super) const REFRESH_TOKEN: &str = "1//CANARY-refresh-token-8e21";
+pub(super) const CI_HEADER: &str = "CANARY-ci-header-77c0";
 pub(super) const AUDIENCE: &str =
     "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/providers/ci";
 

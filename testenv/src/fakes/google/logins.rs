@@ -55,6 +55,20 @@ impl GoogleCloud {
         json
     }
 
+    /// As [`Self::federated`], with a token that is given out at `server`, as text or as JSON, to whoever shows a header.
+    pub fn federated_by_url(&self, server: &str, subject: &str, json: bool) -> Value {
+        self.lock().subjects.insert(subject.to_owned());
+        let mut login = self.federated(Path::new(""), subject, None);
+        let name = if json { "subject.json" } else { "subject" };
+        login["credential_source"] =
+            json!({ "url": format!("{server}/{name}"), "headers": { "X-Ci": accounts::CI_HEADER } });
+        if json {
+            login["credential_source"]["format"] =
+                json!({ "type": "json", "subject_token_field_name": "value" });
+        }
+        login
+    }
+
     /// Returns the JSON of a login in the name of an account.
     pub fn impersonated(&self, source: &Value, email: &str) -> Value {
         json!({

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::accounts::{self, AUDIENCE, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN};
+use super::accounts::{self, AUDIENCE, CI_HEADER, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN};
 use super::server::{Request, Response};
 use super::{State, Token, error};
 
@@ -71,6 +71,19 @@ impl State {
         self.granted(&field("scope"))
     }
 
+    /// The token of another identity provider: the first one that this cloud trusts.
+    pub(super) fn subject(&mut self, request: &Request) -> Response {
+        let Some(subject) = self.subjects.first().filter(|_| request.header("x-ci") == Some(CI_HEADER))
+        else {
+            return error(403, "PERMISSION_DENIED", "CANARY: no such header");
+        };
+        if request.path.ends_with(".json") {
+            Response::json(200, &json!({ "value": subject }))
+        } else {
+            text(subject)
+        }
+    }
+
     /// `iamcredentials.googleapis.com`: a token of another account.
     pub(super) fn impersonate(&mut self, request: &Request) -> Response {
         if let Err(refusal) = self.authorize(request, &["cloud-platform", "iam"]) {
@@ -96,7 +109,9 @@ impl State {
 
     /// The metadata server.
     pub(super) fn metadata(&mut self, request: &Request) -> Response {
-        let mut response = match request.path.trim_start_matches("/computeMetadata/v1/") {
+        // An account is known by its name too.
+        let path = request.path.replace("/default@p.iam.gserviceaccount.com/", "/default/");
+        let mut response = match path.trim_start_matches("/computeMetadata/v1/") {
             _ if request.header("metadata-flavor") != Some("Google") => error(403, "FORBIDDEN", "no flavor"),
             "/" => text("computeMetadata/"),
             "instance/service-accounts/default/token" => {

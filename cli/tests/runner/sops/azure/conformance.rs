@@ -8,7 +8,7 @@ use sealops_testenv::{FakeAzure, Parts};
 use super::super::world::{Side, World, finish};
 use super::{Cloud, field};
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testenv/python/azure_judge.py");
+pub(super) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testenv/python/azure_judge.py");
 
 /// Who speaks to the vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

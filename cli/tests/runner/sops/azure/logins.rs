@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
-use sealops_testenv::FakeAzure;
+use sealops_testenv::{AwsCredentials, FakeAzure, LinkLocal, Parts};
 
 use super::super::world::{Outcome, Side, World, finish, unbroken};
+use super::conformance::SCRIPT;
 use super::{BOTH, Cloud, shown};
 
 const SIDES: [Side; 2] = [Side::Theirs, Side::Ours];
@@ -82,6 +84,139 @@ fn certificates_log_in() {
     }
 }
 
+/// PKCS#12 of a PEM file, as the program openssl writes it.
+fn pkcs12(world: &World, pem: &str, name: &str, password: &str, how: &[&str]) -> String {
+    let mut command = Command::new("openssl");
+    let file = world.path(name);
+    command
+        .current_dir(world.path(""))
+        .args(["pkcs12", "-export", "-in", pem, "-inkey", pem, "-out"])
+        .arg(&file);
+    command.args(["-passout", &format!("pass:{password}")]).args(how);
+    finish(command, &[]).ok();
+    file.display().to_string()
+}
+
+#[test]
+fn certificates_in_pkcs12_log_in() {
+    const PASSWORD: &str = "CANARY-password-5c";
+    let cloud = Cloud::start();
+    let world = encrypted(&cloud);
+    world.write("client.pem", cloud.fake.client_certificate());
+    world.write("other.pem", FakeAzure::start(&[]).unwrap().client_certificate());
+    let old = ["-certpbe", "PBE-SHA1-3DES", "-keypbe", "PBE-SHA1-3DES", "-macalg", "sha1"];
+    let older = ["-legacy", "-certpbe", "PBE-SHA1-RC2-40", "-keypbe", "PBE-SHA1-3DES", "-macalg", "sha1"];
+    // Another certificate goes before the key's own one.
+    let chain = [&old[..], &["-certfile", "other.pem"]].concat();
+    let opens = |side: Side, file: &str, password: &str, chain: &str| {
+        let variables = [
+            ("AZURE_TENANT_ID", FakeAzure::TENANT),
+            ("AZURE_CLIENT_ID", FakeAzure::CLIENT),
+            ("AZURE_CLIENT_CERTIFICATE_PATH", file),
+            ("AZURE_CLIENT_CERTIFICATE_PASSWORD", password),
+            ("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN", chain),
+            ("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential"),
+        ];
+        let outcome = decrypt(&cloud, &world, side, &variables);
+        assert!(!outcome.err.contains(PASSWORD) || side == Side::Theirs, "{}", outcome.err);
+        assert!(outcome.code == 128 || outcome.out == b"a: one\n", "{}", outcome.err);
+        (outcome.code == 0, unbroken(&outcome.err))
+    };
+    for (name, password, how) in [
+        ("old.p12", PASSWORD, &old[..]),
+        ("older.p12", PASSWORD, &older[..]),
+        ("empty.p12", "", &old[..]),
+        ("chain.p12", PASSWORD, &chain[..]),
+    ] {
+        let file = pkcs12(&world, "client.pem", name, password, how);
+        for side in SIDES {
+            for chain in ["", "1"] {
+                let (opened, said) = opens(side, &file, password, chain);
+                assert!(opened, "{side:?} {name}: {said}");
+            }
+            let (opened, said) = opens(side, &file, "wrong", "");
+            assert!(!opened, "{side:?} {name}");
+            assert!(side == Side::Theirs || said.contains("decryption password incorrect"), "{said}");
+        }
+    }
+    // What openssl writes by itself: the real sops cannot read it, Azure's own library can, and so do we.
+    let file = pkcs12(&world, "client.pem", "new.p12", PASSWORD, &[]);
+    assert!(!opens(Side::Theirs, &file, PASSWORD, "").0);
+    assert!(opens(Side::Ours, &file, PASSWORD, "").0);
+    let mut command = cloud.bare(&world, Parts::locate().unwrap().path("azure-python").unwrap());
+    command
+        .args([SCRIPT, "version", &cloud.key()])
+        .env("AZURE_TENANT_ID", FakeAzure::TENANT)
+        .env("AZURE_CLIENT_ID", FakeAzure::CLIENT)
+        .env("AZURE_CLIENT_CERTIFICATE_PATH", &file)
+        .env("AZURE_CLIENT_CERTIFICATE_PASSWORD", PASSWORD);
+    finish(command, &[]).ok();
+    // The key's certificate is not the first one.
+    let both =
+        [&String::from_utf8(world.read("other.pem")).unwrap()[..], cloud.fake.client_certificate()].concat();
+    let (foreign, rest) = both.split_once("-----BEGIN PRIVATE KEY").unwrap();
+    let (_, own) = rest.split_once("-----END PRIVATE KEY-----\n").unwrap();
+    world.write("second.pem", format!("{foreign}{own}"));
+    for side in SIDES {
+        let (opened, said) = opens(side, world.path("second.pem").to_str().unwrap(), "", "1");
+        assert!(opened, "{side:?}: {said}");
+    }
+    // A key of somebody else, a PEM file with a password, two keys, a key without its certificate, and garbage: nobody.
+    let pem = |name: &str| world.path(name).display().to_string();
+    world.write("two.pem", [cloud.fake.client_certificate(), cloud.fake.client_certificate()].concat());
+    let (own, foreign) =
+        (cloud.fake.client_certificate(), String::from_utf8(world.read("other.pem")).unwrap());
+    let (_, key) = own.split_once("-----BEGIN PRIVATE KEY").unwrap();
+    let (certificate, _) = foreign.split_once("-----BEGIN PRIVATE KEY").unwrap();
+    world.write("unpaired.pem", format!("{certificate}-----BEGIN PRIVATE KEY{key}"));
+    world.write("garbage.p12", b"\x30\x82\x01\x00\xff");
+    let other = pkcs12(&world, "other.pem", "other.p12", PASSWORD, &old);
+    for (file, password) in [
+        (other, PASSWORD),
+        (pem("client.pem"), PASSWORD),
+        (pem("two.pem"), ""),
+        (pem("unpaired.pem"), ""),
+        (pem("garbage.p12"), ""),
+    ] {
+        for side in SIDES {
+            assert!(!opens(side, &file, password, "").0, "{side:?} {file}");
+        }
+    }
+}
+
+#[test]
+fn the_identity_of_a_machine_is_found_where_machines_have_it() {
+    let link_local = LinkLocal::take();
+    let cloud = Cloud::start();
+    let world = encrypted(&cloud);
+    let assigned = [("AZURE_CLIENT_ID", FakeAzure::CLIENT)];
+    let chosen = [("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")];
+    // A machine of another cloud answers there too.
+    let aws = AwsCredentials::start().unwrap();
+    let other = link_local.machine(aws.address()).unwrap();
+    for side in SIDES {
+        assert_eq!(decrypt(&cloud, &world, side, &[]).code, 128, "{side:?}");
+    }
+    drop(other);
+    let machine = link_local.machine(cloud.fake.plain()).unwrap();
+    for variables in [&[][..], &assigned[..], &chosen[..]] {
+        for side in SIDES {
+            machine.reset_calls();
+            let run = decrypt(&cloud, &world, side, variables);
+            assert_eq!(run.code, 0, "{side:?} {variables:?}: {} {:?}", run.err, machine.calls());
+            let asked = "GET /metadata/identity/oauth2/token?";
+            assert!(machine.count(asked) >= 1, "{side:?}: {:?}", machine.calls());
+            let client = machine.count(&format!("client_id={}", FakeAzure::CLIENT));
+            assert_eq!(client, usize::from(variables == assigned), "{side:?}: {:?}", machine.calls());
+        }
+    }
+    let python = Parts::locate().unwrap().path("azure-python").unwrap();
+    let mut command = cloud.bare(&world, python);
+    command.args([SCRIPT, "version", &cloud.key()]).env("JUDGE_CREDENTIAL", "machine");
+    let version = finish(command, &[]).ok();
+    assert_eq!(String::from_utf8(version).unwrap().trim().len(), 32);
+}
+
 #[test]
 fn identities_of_a_machine_log_in() {
     let cloud = Cloud::start();
@@ -97,6 +232,8 @@ fn identities_of_a_machine_log_in() {
 
 #[test]
 fn the_program_az_logs_in() {
+    // Nobody has an identity before `az` is asked.
+    let _nobody = LinkLocal::take();
     let cloud = Cloud::start();
     let world = encrypted(&cloud);
     let home = world.root().join("home");
@@ -152,6 +289,7 @@ fn a_vault_of_another_tenant_gets_no_token() {
 
 #[test]
 fn without_credentials_every_place_is_named() {
+    let _nobody = LinkLocal::take();
     let cloud = Cloud::start();
     let world = encrypted(&cloud);
     for side in SIDES {

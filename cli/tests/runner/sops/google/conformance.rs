@@ -1,7 +1,7 @@
 //! One list of cases. Google's own clients and the real sops have to pass it against the fake, or the fake is wrong; then
 //! ours has to.
 
-use sealops_testenv::Parts;
+use sealops_testenv::{AwsCredentials, LinkLocal, Parts};
 use serde_json::{Value, json};
 
 use super::Cloud;
@@ -49,6 +49,12 @@ const CASES: &[Case] = &[
     ("federated, impersonated", Action::Both("one"), "OK"),
     ("federated, impersonated", Action::Put("bucket"), "OK"),
     ("federated, unknown", Action::Both("one"), "LOGIN"),
+    ("federated by url", Action::Both("one"), "OK"),
+    ("federated by url", Action::Put("bucket"), "OK"),
+    ("federated by url, json", Action::Both("one"), "OK"),
+    ("federated by url of the machine", Action::Both("one"), "OK"),
+    ("federated by url, no header", Action::Both("one"), "LOGIN"),
+    ("federated by url, no field", Action::Both("one"), "LOGIN"),
     // Its key is nobody's: asked of Storage, since a client may sign for KMS without a login.
     ("foreign account", Action::Put("bucket"), "LOGIN"),
 ];
@@ -77,6 +83,12 @@ fn prepare() -> (Cloud, Vec<(&'static str, Value)>) {
     let federated = |email| google.federated(&cloud.path("subject"), "CANARY-subject-token-2f6a", email);
     let mut unknown = federated(None);
     unknown["credential_source"]["file"] = cloud.path("unknown").display().to_string().into();
+    let plain = format!("http://{}", google.address());
+    let by_url = |server: &str, json| google.federated_by_url(server, "CANARY-subject-token-2f6a", json);
+    let mut no_header = by_url(&plain, false);
+    no_header["credential_source"]["headers"] = json!({});
+    let mut no_field = by_url(&plain, true);
+    no_field["credential_source"]["format"]["subject_token_field_name"] = "none".into();
     let logins = vec![
         ("account", account),
         ("foreign account", google.foreign_key("sops").unwrap()),
@@ -89,6 +101,12 @@ fn prepare() -> (Cloud, Vec<(&'static str, Value)>) {
         ("federated", federated(None)),
         ("federated, impersonated", federated(Some(email.as_str()))),
         ("federated, unknown", unknown),
+        ("federated by url", by_url(&plain, false)),
+        ("federated by url, json", by_url(&plain, true)),
+        // As on machines of Azure: without TLS, with a header.
+        ("federated by url of the machine", by_url("http://169.254.169.254", true)),
+        ("federated by url, no header", no_header),
+        ("federated by url, no field", no_field),
     ];
     (cloud, logins)
 }
@@ -115,7 +133,9 @@ fn of<'a>(logins: &'a Logins, name: &str) -> &'a Value {
 
 #[test]
 fn the_fake_is_judged_by_googles_clients_and_by_sops_before_ours() {
+    let link_local = LinkLocal::take();
     let (mut cloud, logins) = prepare();
+    let _machine = link_local.machine(cloud.google.address()).unwrap();
     let google = python_all(&cloud, &logins);
     judge("Google's clients", &google);
     for (who, side) in [("sops", Side::Theirs), ("sealops", Side::Ours)] {
@@ -158,7 +178,42 @@ fn what_ours_encrypted_googles_client_decrypts() {
     let wrapped = text.lines().find_map(|line| line.trim().strip_prefix("enc: ")).unwrap();
     let action =
         json!([{ "do": "unwrap", "key": key("one"), "wrapped": wrapped, "bytes": 32, "credentials": file }]);
-    assert_eq!(python(&cloud, &action), [("OK".to_owned(), String::new())]);
+    let address = cloud.google.address().to_string();
+    assert_eq!(python(&cloud, &action, Some(&address)), [("OK".to_owned(), String::new())]);
+}
+
+#[test]
+fn the_metadata_server_is_found_where_machines_have_it() {
+    let link_local = LinkLocal::take();
+    let (mut cloud, logins) = prepare();
+    log_in(&mut cloud, of(&logins, "account"));
+    cloud.world.write("a.yaml", "a: one\n");
+    cloud.run(Side::Ours, &["encrypt", "-i", "--gcp-kms", &key("one"), "a.yaml"]).ok();
+    cloud.with(&[("GCE_METADATA_HOST", "")]);
+    let opened = |machine: bool| {
+        for side in [Side::Theirs, Side::Ours] {
+            cloud.google.forget();
+            let run = cloud.run(side, &["decrypt", "a.yaml"]);
+            assert_eq!(run.code, if machine { 0 } else { 128 }, "{side:?}: {}", run.err);
+            let asked = "169.254.169.254 /computeMetadata/v1/instance/service-accounts/default/token 200";
+            assert_eq!(
+                cloud.google.count(asked),
+                usize::from(machine),
+                "{side:?}: {:?}",
+                cloud.google.calls()
+            );
+        }
+    };
+    opened(false);
+    // A machine of another cloud.
+    let aws = AwsCredentials::start().unwrap();
+    let other = link_local.machine(aws.address()).unwrap();
+    opened(false);
+    drop(other);
+    let _machine = link_local.machine(cloud.google.address()).unwrap();
+    opened(true);
+    let action = json!([{ "do": "both", "key": key("one"), "credentials": null }]);
+    assert_eq!(python(&cloud, &action, None), [("OK".to_owned(), String::new())]);
 }
 
 fn python_all(cloud: &Cloud, logins: &Logins) -> Vec<(Verdict, String)> {
@@ -176,19 +231,22 @@ fn python_all(cloud: &Cloud, logins: &Logins) -> Vec<(Verdict, String)> {
         json["credentials"] = file.into();
         json
     });
-    python(cloud, &actions.collect())
+    python(cloud, &actions.collect(), Some(&cloud.google.address().to_string()))
 }
 
-/// Asks Google's clients; the metadata server is there, for those who name no file.
-fn python(cloud: &Cloud, actions: &Value) -> Vec<(Verdict, String)> {
+/// Asks Google's clients; those who name no file ask the metadata server, there or where machines have it.
+fn python(cloud: &Cloud, actions: &Value, metadata: Option<&str>) -> Vec<(Verdict, String)> {
     let mut command = cloud.google.command(Parts::locate().unwrap().path("google-python").unwrap());
     cloud.environment(&mut command);
-    let address = cloud.google.address().to_string();
+    for name in ["GCE_METADATA_HOST", "GCE_METADATA_IP"] {
+        match metadata {
+            Some(address) => command.env(name, address),
+            None => command.env_remove(name),
+        };
+    }
     command
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../testenv/python/google_judge.py"))
         .env("REQUESTS_CA_BUNDLE", cloud.google.authority())
-        .env("GCE_METADATA_HOST", &address)
-        .env("GCE_METADATA_IP", &address)
         // Without it they ask yet another server for the name of a project, which nobody uses here.
         .env("GOOGLE_CLOUD_PROJECT", "p")
         .env("PYTHONDONTWRITEBYTECODE", "1");
@@ -274,6 +332,7 @@ fn verdict(outcome: &Outcome) -> (Verdict, String) {
                 "invalid_grant",
                 "invalid_client",
                 "credentials: status code",
+                "credentials: provided subject_token_field_name",
             ],
         ),
         ("FAILED_PRECONDITION", &["FAILED_PRECONDITION", "FailedPrecondition", "it is not enabled"]),

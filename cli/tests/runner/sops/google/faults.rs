@@ -209,3 +209,84 @@ fn one_call_for_each_wrapped_key() {
     case.run(&["rotate", "-i", "e.yaml"]).ok();
     assert_eq!(calls(), [2, 2, 1, 5]);
 }
+
+/// A file that is to be published, and the way to Storage, which asks nobody who it is.
+fn publication() -> Case {
+    let case = Case::new();
+    case.cloud.google.new_bucket("bucket", true);
+    case.cloud.google.open_storage();
+    case.cloud.world.write(".sops.yaml", "destination_rules:\n  - gcs_bucket: bucket\n");
+    case
+}
+
+/// Publishes; returns what came of it, and whether the object is there as it should be.
+fn publish(case: &Case) -> (Outcome, bool) {
+    let mut command = case.cloud.google.command(Side::Ours.program());
+    case.cloud.environment(&mut command);
+    command.args(["publish", "-y", "e.yaml"]).env("STORAGE_EMULATOR_HOST", case.proxy.url());
+    let started = Instant::now();
+    let outcome = shown(Side::Ours, finish(command, b""));
+    assert!(started.elapsed() < stretched(PATIENCE), "{:?}", started.elapsed());
+    let there = case.cloud.google.object("bucket", "e.yaml");
+    assert!(there.as_ref().is_none_or(|there| *there == case.cloud.world.read("e.yaml")), "another content");
+    (outcome, there.is_some())
+}
+
+#[test]
+fn an_upload_that_meets_a_passing_fault_is_there() {
+    let cases: [(&str, Turns, Fault); 6] = [
+        ("delay", Turns::All, Fault::Delay(Duration::from_millis(300))),
+        ("reset once", Turns::First(1), Fault::Reset),
+        ("silent once", Turns::First(1), Fault::HalfOpen),
+        ("429 twice", Turns::First(2), Fault::too_many(1)),
+        ("503 once", Turns::First(1), body(503, &[("Retry-After", "1")])),
+        ("cut once", Turns::First(1), Fault::Cut(40)),
+    ];
+    thread::scope(|scope| {
+        for (name, turns, fault) in cases {
+            scope.spawn(move || {
+                let case = publication();
+                case.proxy.add("/upload/", turns, fault);
+                let (outcome, there) = publish(&case);
+                assert_eq!((outcome.code, there), (0, true), "{name}: {}", outcome.err);
+            });
+        }
+    });
+}
+
+/// sops drops the error and ends with 0.
+#[test]
+fn an_upload_that_failed_is_an_error() {
+    let silent = "did not answer in time";
+    let cases: [(&str, Fault, bool, &str); 11] = [
+        ("429", Fault::too_many(1), false, "too many requests"),
+        ("503", body(503, &[]), false, "HTTP 503"),
+        ("403", body(403, &[]), false, "access was denied: HTTP 403"),
+        ("401", body(401, &[]), false, "the login was refused: HTTP 401"),
+        ("reset", Fault::Reset, false, "cannot reach 127.0.0.1"),
+        ("silent", Fault::HalfOpen, false, silent),
+        ("a lie", Fault::answer(200, &[], "{}"), false, "says nothing of the object"),
+        (
+            "a page",
+            Fault::answer(200, &[("Content-Type", "text/html")], "<p>CANARY</p>"),
+            false,
+            "makes no sense",
+        ),
+        // The object is there, and nobody knows.
+        ("truncated", Fault::TruncatedBody, true, "makes no sense"),
+        ("cut", Fault::Cut(40), true, "127.0.0.1"),
+        ("drip", Fault::Drip(Duration::from_millis(500)), true, silent),
+    ];
+    thread::scope(|scope| {
+        for (name, fault, sent, words) in cases {
+            scope.spawn(move || {
+                let case = publication();
+                case.proxy.add("/upload/", Turns::All, fault);
+                let (outcome, there) = publish(&case);
+                assert_eq!((outcome.code, there), (1, sent), "{name}: {}", outcome.err);
+                let said = unbroken(&outcome.err);
+                assert!(said.contains(words) && said.contains("gcs://bucket/e.yaml"), "{name}: {said}");
+            });
+        }
+    });
+}

@@ -10,16 +10,12 @@ use pkcs8::spki::AlgorithmIdentifierRef;
 use sealops_formats::Plaintext;
 use zeroize::Zeroizing;
 
-use super::{failed, malformed};
-use crate::context::Context;
-use crate::error::FunctionError;
+use super::{Error, Work, failed, malformed};
 
 /// Rounds of key derivation that are written, as upstream.
 const ITERATIONS: u32 = 2048;
 /// Most rounds of key derivation that a file may ask for.
 const MAX_ITERATIONS: u32 = 1_000_000;
-/// Rounds that cost one step: 2,000,000 to a template, which take about a second.
-const ITERATIONS_PER_STEP: u64 = 2;
 const SALT: usize = 16;
 
 const PBES2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.13");
@@ -34,7 +30,7 @@ pub(super) struct Password(Zeroizing<Vec<u8>>);
 
 impl Password {
     /// Encodes a password. Bytes that are no UTF-8 become U+FFFD each, as Go's runes.
-    pub(super) fn new(text: &[u8]) -> Result<Self, FunctionError> {
+    pub(super) fn new(text: &[u8]) -> Result<Self, Error> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(2 * text.len() + 2));
         let mut put = |c: char| match u16::try_from(u32::from(c)) {
             Ok(unit) => {
@@ -116,16 +112,16 @@ fn parameters<
     T: Decode<'a, Error = der::Error> + der::FixedTag + der::DecodeValue<'a, Error = der::Error>,
 >(
     algorithm: &AlgorithmIdentifierRef<'a>,
-) -> Result<T, FunctionError> {
+) -> Result<T, Error> {
     let parameters = algorithm.parameters.ok_or_else(|| failed("the file is malformed"))?;
     parameters.decode_as().map_err(malformed)
 }
 
-fn charge(context: &mut Context<'_>, iterations: u32) -> Result<NonZeroU32, FunctionError> {
+fn charge(work: &mut dyn Work, iterations: u32) -> Result<NonZeroU32, Error> {
     if iterations > MAX_ITERATIONS {
         return Err(failed("the file asks for more than 1000000 iterations"));
     }
-    context.charge_steps(1 + u64::from(iterations) / ITERATIONS_PER_STEP)?;
+    work.rounds(iterations)?;
     NonZeroU32::new(iterations).ok_or_else(|| failed("the file is malformed"))
 }
 
@@ -144,7 +140,7 @@ struct Hash {
 }
 
 /// By the object identifiers of the hash and of its HMAC.
-fn hash(oid: ObjectIdentifier) -> Result<Hash, FunctionError> {
+fn hash(oid: ObjectIdentifier) -> Result<Hash, Error> {
     let known = [
         Hash {
             names: ["1.3.14.3.2.26", "1.2.840.113549.2.7"],
@@ -209,16 +205,16 @@ fn derive(
 }
 
 fn derive_pbkdf2(
-    context: &mut Context<'_>,
+    work: &mut dyn Work,
     algorithm: &AlgorithmIdentifierRef<'_>,
     password: &Password,
     out: &mut [u8],
-) -> Result<(), FunctionError> {
+) -> Result<(), Error> {
     if algorithm.oid != PBKDF2 {
         return Err(failed("this kdf algorithm is not supported"));
     }
     let kdf: Pbkdf2<'_> = parameters(algorithm)?;
-    let iterations = charge(context, kdf.iterations)?;
+    let iterations = charge(work, kdf.iterations)?;
     let prf = kdf.prf.map_or(Ok(pbkdf2::PBKDF2_HMAC_SHA1), |prf| hash(prf.oid).map(|hash| hash.pbkdf2))?;
     pbkdf2::derive(prf, iterations, kdf.salt.as_bytes(), password.utf8().expose(), out);
     Ok(())
@@ -228,52 +224,47 @@ impl MacData<'_> {
     /// Verifies the MAC. For the empty password both forms of it are tried; the one that fits stays.
     pub(super) fn verify(
         &self,
-        context: &mut Context<'_>,
+        work: &mut dyn Work,
         message: &[u8],
         password: &mut Password,
-    ) -> Result<(), FunctionError> {
-        if self.fits(context, message, password)? {
+    ) -> Result<(), Error> {
+        if self.fits(work, message, password)? {
             return Ok(());
         }
         if password.is_empty() {
             password.0.clear(); // some writers hash no bytes at all
-            if self.fits(context, message, password)? {
+            if self.fits(work, message, password)? {
                 return Ok(());
             }
         }
         Err(failed("decryption password incorrect"))
     }
 
-    fn fits(
-        &self,
-        context: &mut Context<'_>,
-        message: &[u8],
-        password: &Password,
-    ) -> Result<bool, FunctionError> {
+    fn fits(&self, work: &mut dyn Work, message: &[u8], password: &Password) -> Result<bool, Error> {
         let algorithm = &self.digest.algorithm;
         let key = if algorithm.oid == PBMAC1 {
             let mac: Pbes2<'_> = parameters(algorithm)?;
             let length = parameters::<Pbkdf2<'_>>(&mac.kdf)?.key_length.filter(|length| *length <= 64);
             let length = length.ok_or_else(|| failed("PBMAC1 requires an explicit key length"))?;
             let mut key = Zeroizing::new(vec![0; length as usize]);
-            derive_pbkdf2(context, &mac.kdf, password, &mut key)?;
+            derive_pbkdf2(work, &mac.kdf, password, &mut key)?;
             hmac::Key::new(hash(mac.scheme.oid)?.hmac, &key)
         } else {
-            mac_key(context, algorithm.oid, self.salt.as_bytes(), password, self.iterations)?
+            mac_key(work, algorithm.oid, self.salt.as_bytes(), password, self.iterations)?
         };
         Ok(hmac::verify(&key, message, self.digest.digest.as_bytes()).is_ok())
     }
 }
 
 fn mac_key(
-    context: &mut Context<'_>,
+    work: &mut dyn Work,
     oid: ObjectIdentifier,
     salt: &[u8],
     password: &Password,
     iterations: u32,
-) -> Result<hmac::Key, FunctionError> {
+) -> Result<hmac::Key, Error> {
     let hash = hash(oid)?;
-    let iterations = charge(context, iterations)?;
+    let iterations = charge(work, iterations)?;
     let mut key = Zeroizing::new(vec![0; hash.digest.output_len()]);
     derive(hash.digest, salt, &password.0, iterations, 3, &mut key);
     Ok(hmac::Key::new(hash.hmac, &key))
@@ -281,14 +272,14 @@ fn mac_key(
 
 /// Authenticates a message; `build` gets the result.
 pub(super) fn mac(
-    context: &mut Context<'_>,
+    work: &mut dyn Work,
     message: &[u8],
     password: &Password,
     build: impl FnOnce(MacData<'_>) -> der::Result<Vec<u8>>,
-) -> Result<Vec<u8>, FunctionError> {
+) -> Result<Vec<u8>, Error> {
     let mut salt = [0; SALT];
-    context.random()?.fill(&mut salt)?;
-    let key = mac_key(context, SHA256, &salt, password, ITERATIONS)?;
+    work.fill(&mut salt)?;
+    let key = mac_key(work, SHA256, &salt, password, ITERATIONS)?;
     let tag = hmac::sign(&key, message);
     let data = MacData {
         digest: DigestInfo {
@@ -313,11 +304,11 @@ enum Cipher {
 
 /// Decrypts. Every text that does not fit gives the same error; the MAC was verified before.
 pub(super) fn decrypt(
-    context: &mut Context<'_>,
+    work: &mut dyn Work,
     algorithm: &AlgorithmIdentifierRef<'_>,
     bytes: &[u8],
     password: &Password,
-) -> Result<Plaintext, FunctionError> {
+) -> Result<Plaintext, Error> {
     let mut key = Zeroizing::new([0; 32]);
     let mut iv = [0; 16];
     let (cipher, key_len, iv_len) = match algorithm.oid.to_string().as_str() {
@@ -334,14 +325,14 @@ pub(super) fn decrypt(
             };
             let given: &OctetStringRef = parameters(&pbes2.scheme)?;
             iv = given.as_bytes().try_into().map_err(|_| failed("the file is malformed"))?;
-            derive_pbkdf2(context, &pbes2.kdf, password, &mut key[..len])?;
+            derive_pbkdf2(work, &pbes2.kdf, password, &mut key[..len])?;
             (cipher, len, 16)
         }
         _ => return Err(failed("this pbe algorithm is not supported")),
     };
     if iv_len == 8 {
         let pbes1: Pbes1<'_> = parameters(algorithm)?;
-        let iterations = charge(context, pbes1.iterations)?;
+        let iterations = charge(work, pbes1.iterations)?;
         let salt = pbes1.salt.as_bytes();
         let hash = &digest::SHA1_FOR_LEGACY_USE_ONLY;
         derive(hash, salt, &password.0, iterations, 1, &mut key[..key_len]);
@@ -386,14 +377,14 @@ fn unpadded(text: &[u8], block: usize) -> Option<&[u8]> {
 
 /// Encrypts with AES-256-CBC under PBKDF2 with SHA-256; `build` gets the algorithm and the ciphertext.
 pub(super) fn encrypt(
-    context: &mut Context<'_>,
+    work: &mut dyn Work,
     text: &[u8],
     password: &Password,
     build: impl FnOnce(AlgorithmIdentifierRef<'_>, &[u8]) -> der::Result<Vec<u8>>,
-) -> Result<Vec<u8>, FunctionError> {
+) -> Result<Vec<u8>, Error> {
     let (mut salt, mut iv) = ([0; SALT], [0; 16]);
-    context.random()?.fill(&mut salt)?;
-    context.random()?.fill(&mut iv)?;
+    work.fill(&mut salt)?;
+    work.fill(&mut iv)?;
     let kdf = Pbkdf2 {
         salt: OctetStringRef::new(&salt).map_err(malformed)?,
         iterations: ITERATIONS,
@@ -413,7 +404,7 @@ pub(super) fn encrypt(
         },
     };
     let mut key = Zeroizing::new([0; 32]);
-    derive_pbkdf2(context, &pbes2.kdf, password, &mut *key)?;
+    derive_pbkdf2(work, &pbes2.kdf, password, &mut *key)?;
     let pbes2 = pbes2.to_der().map_err(malformed)?;
     let parameters = Some(AnyRef::from_der(&pbes2).map_err(malformed)?);
     let padding = 16 - text.len() % 16;
