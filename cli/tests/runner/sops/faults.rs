@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use sealops_testenv::{Fault, FaultProxy, Moto, OpenBao, Pki, Turns, http_call, stretched};
 
+use super::network_keys::Faulty;
 use super::world::{Outcome, Side, World, finish};
 
 const PLAIN: &[u8] = b"a: 1\nb: hunter2-value\n";
@@ -114,34 +115,25 @@ impl Case {
         outcome
     }
 
-    /// Both operations succeed in spite of the fault.
+    fn faulty<R>(&self, name: &str, act: impl FnOnce(Faulty<'_>) -> R) -> R {
+        let run = |line: &[&str]| self.run(line);
+        act(Faulty {
+            name: format!("{:?} {name}", self.backend),
+            world: &self.world,
+            proxy: &self.proxy,
+            plain: PLAIN,
+            run: &run,
+        })
+    }
+
     fn passes(&self, name: &str) {
-        let name = format!("{:?} {name}", self.backend);
-        let decrypted = self.run(&["decrypt", "e.yaml"]);
-        assert_eq!((decrypted.code, decrypted.out.as_slice()), (0, PLAIN), "{name}: {}", decrypted.err);
-        self.run(&["rotate", "-i", "e.yaml"]).ok();
-        self.proxy.clear();
-        assert_eq!(self.run(&["decrypt", "e.yaml"]).ok(), PLAIN, "{name}");
+        self.faulty(name, |faulty| faulty.passes());
     }
 
-    /// Both operations fail, with these words, and leave the files as they were.
     fn fails(&self, name: &str, words: &str) {
-        let name = format!("{:?} {name}", self.backend);
         let (flag, key) = self.backend.key(&self.proxy.url());
-        let before = self.world.files();
-        let rotated = self.run(&["rotate", "-i", "e.yaml"]);
-        assert_eq!(rotated.code, 128, "{name}: {}", rotated.err);
-        let flat = flat(&rotated.err);
-        assert!(flat.contains(words) && flat.contains(&key), "{name}: {flat}");
-        let encrypted = self.run(&["encrypt", "-i", flag, &key, "p.yaml"]);
-        assert_eq!(encrypted.code, 1, "{name}: {}", encrypted.err);
-        assert!(encrypted.err.contains("Could not generate data key"), "{name}: {}", encrypted.err);
-        assert_eq!(self.world.files(), before, "{name}");
+        self.faulty(name, |faulty| faulty.fails(words, [flag, &key]));
     }
-}
-
-fn flat(text: &str) -> String {
-    text.replace(['|', '\n'], " ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn environment(command: &mut Command, url: &str) {

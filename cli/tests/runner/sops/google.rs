@@ -13,10 +13,10 @@ use std::process::Command;
 use sealops_testenv::{GoogleCloud, Scope};
 use serde_json::Value;
 
-use super::fixtures::{PGP, fixtures};
-use super::world::{AGE_A, AGE_B, Outcome, Side, World, finish, unbroken};
+use super::fixtures::fixtures;
+use super::network_keys::{Key, operations_both_ways, two_of_three};
+use super::world::{Outcome, Side, World, finish, unbroken};
 
-const BOTH: [(Side, Side); 2] = [(Side::Ours, Side::Theirs), (Side::Theirs, Side::Ours)];
 /// In every token, secret and message of the fake.
 const CANARY: &str = "CANARY";
 
@@ -99,29 +99,8 @@ fn shown(side: Side, outcome: Outcome) -> Outcome {
 fn operations_both_ways_by_cloud_kms() {
     let cloud = Cloud::start();
     let key = cloud.google.new_key("one");
-    let world = &cloud.world;
-    for (writer, reader) in BOTH {
-        let read = |text: &str| {
-            let run = cloud.run(reader, &["decrypt", "a.yaml"]);
-            assert_eq!(String::from_utf8(run.ok()).unwrap(), text, "{writer:?} wrote");
-        };
-        world.write("a.yaml", "a: one\n");
-        cloud.run(writer, &["encrypt", "-i", "--gcp-kms", &key, "a.yaml"]).ok();
-        read("a: one\n");
-        cloud.run(writer, &["set", "a.yaml", "[\"a\"]", "\"three\""]).ok();
-        read("a: three\n");
-        cloud.run(writer, &["edit", "a.yaml"]).ok();
-        read("a: four\n");
-        cloud.run(writer, &["rotate", "-i", "a.yaml"]).ok();
-        read("a: four\n");
-        world.write(".sops.yaml", format!("creation_rules:\n    - age: {AGE_A}\n"));
-        cloud.run(writer, &["updatekeys", "-y", "a.yaml"]).ok();
-        assert!(!String::from_utf8(world.read("a.yaml")).unwrap().contains("cryptoKeys"));
-        world.write(".sops.yaml", format!("creation_rules:\n    - gcp_kms: {key}\n"));
-        cloud.run(writer, &["updatekeys", "-y", "a.yaml"]).ok();
-        fs::remove_file(world.path(".sops.yaml")).unwrap();
-        read("a: four\n");
-    }
+    let key = Key { flags: &["--gcp-kms", &key], rule: format!("gcp_kms: {key}"), mark: "cryptoKeys" };
+    operations_both_ways(&cloud.world, &key, &|side, line| cloud.run(side, line), &|| {});
 }
 
 #[test]
@@ -129,35 +108,15 @@ fn groups_of_age_pgp_and_cloud_kms_need_two_of_three() {
     let mut cloud = Cloud::start();
     cloud.world = cloud.world.with_gnupg(&fixtures().gnupg);
     let key = cloud.google.new_key("one");
-    let rule = |age: &str| {
-        format!(
-            "creation_rules:\n    - shamir_threshold: 2\n      key_groups:\n        - age: [{age}]\n        - pgp: [{PGP}]\n\
-             \x20       - gcp_kms:\n            - resource_id: {key}\n"
-        )
-    };
-    for (writer, reader) in BOTH {
-        // AGE_B's identity is not here: PGP and KMS have to do.
-        for age in [AGE_A, AGE_B] {
-            cloud.world.write(".sops.yaml", rule(age));
-            cloud.world.write("a.yaml", "a: one\n");
-            cloud.run(writer, &["encrypt", "-i", "a.yaml"]).ok();
-            assert_eq!(cloud.run(reader, &["decrypt", "a.yaml"]).ok(), b"a: one\n");
-            cloud.run(writer, &["rotate", "-i", "a.yaml"]).ok();
-            assert_eq!(cloud.run(reader, &["decrypt", "a.yaml"]).ok(), b"a: one\n");
-        }
+    let locked_out = |side| {
         cloud.google.forbid_key(&key, true);
-        let run = cloud.run(reader, &["decrypt", "a.yaml"]);
+        let outcome = cloud.run(side, &["decrypt", "a.yaml"]);
         cloud.google.forbid_key(&key, false);
-        assert_eq!(run.code, 128, "{}", run.err);
-        assert!(run.err.contains("Group 0: FAILED") && run.err.contains("Group 2: FAILED"), "{}", run.err);
-    }
-    // Enough without the network: nobody is asked.
-    cloud.world.write(".sops.yaml", rule(AGE_A));
-    cloud.world.write("a.yaml", "a: one\n");
-    cloud.run(Side::Theirs, &["encrypt", "-i", "a.yaml"]).ok();
-    cloud.google.forget();
-    cloud.run(Side::Ours, &["decrypt", "a.yaml"]).ok();
-    assert_eq!(cloud.google.calls(), [""; 0]);
+        outcome
+    };
+    let group = format!("gcp_kms:\n            - resource_id: {key}");
+    let asked = || cloud.google.calls().len();
+    two_of_three(&cloud.world, &group, &|side, line| cloud.run(side, line), &locked_out, &asked);
 }
 
 #[test]

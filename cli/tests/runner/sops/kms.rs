@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use sealops_testenv::{Moto, OpenBaoServer, Recorder};
 
 use super::fixtures::{PGP, fixtures};
-use super::world::{AGE_A, AGE_B, Outcome, Side, World, finish, unbroken};
+use super::network_keys::{Key, operations_both_ways, two_of_three};
+use super::world::{AGE_A, AGE_B, BOTH, Outcome, Side, World, finish, unbroken};
 
 pub(super) const REGION: &str = "eu-west-1";
 pub(super) const SECRET: &str = "CANARY-secret-key-7c1f";
@@ -73,33 +74,9 @@ fn shown(outcome: Outcome) -> Outcome {
     outcome
 }
 
-const BOTH: [(Side, Side); 2] = [(Side::Ours, Side::Theirs), (Side::Theirs, Side::Ours)];
-
-/// encrypt, decrypt, set, edit, rotate, updatekeys: whoever writes, the other reads.
 fn five_operations(cloud: &Cloud, world: &World, key: &str, flags: &[&str]) {
-    for (writer, reader) in BOTH {
-        let read = |text: &str| {
-            let run = cloud.run(world, reader, &["decrypt", "a.yaml"]);
-            assert_eq!(String::from_utf8(run.ok()).unwrap(), text, "{writer:?} wrote, {key} {flags:?}");
-        };
-        world.write("a.yaml", "a: one\n");
-        let line = [&["encrypt", "-i", "--kms", key], flags, &["a.yaml"]].concat();
-        cloud.run(world, writer, &line).ok();
-        read("a: one\n");
-        cloud.run(world, writer, &["set", "a.yaml", "[\"a\"]", "\"three\""]).ok();
-        read("a: three\n");
-        cloud.run(world, writer, &["edit", "a.yaml"]).ok();
-        read("a: four\n");
-        cloud.run(world, writer, &["rotate", "-i", "a.yaml"]).ok();
-        read("a: four\n");
-        world.write(".sops.yaml", format!("creation_rules:\n    - age: {AGE_A}\n"));
-        cloud.run(world, writer, &["updatekeys", "-y", "a.yaml"]).ok();
-        assert!(!String::from_utf8(world.read("a.yaml")).unwrap().contains(REGION));
-        world.write(".sops.yaml", format!("creation_rules:\n    - kms: {key}\n"));
-        cloud.run(world, writer, &["updatekeys", "-y", "a.yaml"]).ok();
-        fs::remove_file(world.path(".sops.yaml")).unwrap();
-        read("a: four\n");
-    }
+    let key = Key { flags: &[&["--kms", key], flags].concat(), rule: format!("kms: {key}"), mark: REGION };
+    operations_both_ways(world, &key, &|side, line| cloud.run(world, side, line), &|| {});
 }
 
 #[test]
@@ -168,37 +145,15 @@ fn groups_of_age_pgp_and_kms_need_two_of_three() {
     let cloud = Cloud::start(Duration::ZERO);
     let key = cloud.new_key();
     let world = World::new().with_gnupg(&fixtures().gnupg);
-    let rule = |age: &str| {
-        format!(
-            "creation_rules:\n    - shamir_threshold: 2\n      key_groups:\n        - age: [{age}]\n        - pgp: [{PGP}]\n\
-             \x20       - kms:\n            - arn: {key}\n"
-        )
-    };
-    for (writer, reader) in BOTH {
-        // AGE_B's identity is not here: PGP and KMS have to do.
-        for age in [AGE_A, AGE_B] {
-            world.write(".sops.yaml", rule(age));
-            world.write("a.yaml", "a: one\n");
-            cloud.run(&world, writer, &["encrypt", "-i", "a.yaml"]).ok();
-            assert_eq!(cloud.run(&world, reader, &["decrypt", "a.yaml"]).ok(), b"a: one\n");
-            cloud.run(&world, writer, &["rotate", "-i", "a.yaml"]).ok();
-            assert_eq!(cloud.run(&world, reader, &["decrypt", "a.yaml"]).ok(), b"a: one\n");
-        }
-        // Neither AGE_B's identity nor the server: one part of two.
-        let mut command = world.command(reader);
+    let locked_out = |side| {
+        let mut command = world.command(side);
         command.args(["decrypt", "a.yaml"]).env("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
         command.env("AWS_ACCESS_KEY_ID", "x").env("AWS_SECRET_ACCESS_KEY", "y");
-        let run = finish(command, &[]);
-        assert_eq!(run.code, 128, "{}", run.err);
-        assert!(run.err.contains("Group 0: FAILED") && run.err.contains("Group 2: FAILED"), "{}", run.err);
-    }
-    // Enough without the network: nobody is asked.
-    world.write(".sops.yaml", rule(AGE_A));
-    world.write("a.yaml", "a: one\n");
-    cloud.run(&world, Side::Theirs, &["encrypt", "-i", "a.yaml"]).ok();
-    cloud.recorder.forget();
-    cloud.run(&world, Side::Ours, &["decrypt", "a.yaml"]).ok();
-    assert_eq!(cloud.recorder.count("TrentService"), 0);
+        finish(command, &[])
+    };
+    let run = |side, line: &[&str]| cloud.run(&world, side, line);
+    let asked = || cloud.recorder.count("TrentService");
+    two_of_three(&world, &format!("kms:\n            - arn: {key}"), &run, &locked_out, &asked);
 }
 
 #[test]

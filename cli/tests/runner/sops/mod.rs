@@ -17,6 +17,7 @@ mod kill_points;
 mod kms;
 mod many_files;
 mod mfa;
+mod network_keys;
 mod publish;
 mod table;
 mod users;

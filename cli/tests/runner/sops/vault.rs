@@ -8,10 +8,9 @@ use std::sync::OnceLock;
 use sealops_testenv::OpenBaoServer;
 use serde_json::json;
 
-use super::fixtures::{PGP, fixtures};
-use super::world::{AGE_A, AGE_B, Outcome, Side, World, finish};
-
-const BOTH: [(Side, Side); 2] = [(Side::Ours, Side::Theirs), (Side::Theirs, Side::Ours)];
+use super::fixtures::fixtures;
+use super::network_keys::{Key, operations_both_ways, two_of_three};
+use super::world::{BOTH, Outcome, Side, World, finish};
 
 /// The server that these tests share, with the engines `transit` and `team/deep/transit`.
 fn bao() -> &'static OpenBaoServer {
@@ -61,29 +60,12 @@ fn run(world: &World, side: Side, line: &[&str]) -> Outcome {
 fn five_operations_both_ways_by_transit_keys() {
     let world = World::new();
     for key in [uri("transit", "one"), uri("team/deep/transit", "one"), uri("transit", "rsa")] {
-        for (writer, reader) in BOTH {
-            let read = |text: &str| {
-                let read = run(&world, reader, &["decrypt", "a.yaml"]);
-                assert_eq!(String::from_utf8(read.ok()).unwrap(), text, "{writer:?} wrote with {key}");
-            };
-            world.write("a.yaml", "a: one\n");
-            run(&world, writer, &["encrypt", "-i", "--hc-vault-transit", &key, "a.yaml"]).ok();
-            assert!(String::from_utf8(world.read("a.yaml")).unwrap().contains("enc: vault:v1:"));
-            read("a: one\n");
-            run(&world, writer, &["set", "a.yaml", "[\"a\"]", "\"three\""]).ok();
-            read("a: three\n");
-            run(&world, writer, &["edit", "a.yaml"]).ok();
-            read("a: four\n");
-            run(&world, writer, &["rotate", "-i", "a.yaml"]).ok();
-            read("a: four\n");
-            world.write(".sops.yaml", format!("creation_rules:\n    - age: {AGE_A}\n"));
-            run(&world, writer, &["updatekeys", "-y", "a.yaml"]).ok();
-            assert!(!String::from_utf8(world.read("a.yaml")).unwrap().contains("vault:v1:"));
-            world.write(".sops.yaml", format!("creation_rules:\n    - hc_vault_transit_uri: {key}\n"));
-            run(&world, writer, &["updatekeys", "-y", "a.yaml"]).ok();
-            fs::remove_file(world.path(".sops.yaml")).unwrap();
-            read("a: four\n");
-        }
+        let key = Key {
+            flags: &["--hc-vault-transit", &key],
+            rule: format!("hc_vault_transit_uri: {key}"),
+            mark: "enc: vault:v1:",
+        };
+        operations_both_ways(&world, &key, &|side, line| run(&world, side, line), &|| {});
     }
 }
 
@@ -91,36 +73,10 @@ fn five_operations_both_ways_by_transit_keys() {
 fn groups_of_age_pgp_and_vault_need_two_of_three() {
     let world = World::new().with_gnupg(&fixtures().gnupg);
     let key = uri("transit", "two");
-    let rule = |age: &str| {
-        format!(
-            "creation_rules:\n    - shamir_threshold: 2\n      key_groups:\n        - age: [{age}]\n        - pgp: [{PGP}]\n\
-             \x20       - hc_vault: [{key}]\n"
-        )
-    };
-    for (writer, reader) in BOTH {
-        for age in [AGE_A, AGE_B] {
-            world.write(".sops.yaml", rule(age));
-            world.write("a.yaml", "a: one\n");
-            run(&world, writer, &["encrypt", "-i", "a.yaml"]).ok();
-            assert_eq!(run(&world, reader, &["decrypt", "a.yaml"]).ok(), b"a: one\n");
-            run(&world, writer, &["rotate", "-i", "a.yaml"]).ok();
-            assert_eq!(run(&world, reader, &["decrypt", "a.yaml"]).ok(), b"a: one\n");
-        }
-        let wrong = run_with(&world, reader, &["decrypt", "a.yaml"], &[("VAULT_TOKEN", "s.wrong")]);
-        assert_eq!(wrong.code, 128, "{}", wrong.err);
-        assert!(
-            wrong.err.contains("Group 0: FAILED") && wrong.err.contains("Group 2: FAILED"),
-            "{}",
-            wrong.err
-        );
-    }
-    // Enough without the network: nobody is asked.
-    world.write(".sops.yaml", rule(AGE_A));
-    world.write("a.yaml", "a: one\n");
-    run(&world, Side::Theirs, &["encrypt", "-i", "a.yaml"]).ok();
-    let before = bao().count("transit/decrypt/two").unwrap();
-    run(&world, Side::Ours, &["decrypt", "a.yaml"]).ok();
-    assert_eq!(bao().count("transit/decrypt/two").unwrap(), before);
+    let locked_out = |side| run_with(&world, side, &["decrypt", "a.yaml"], &[("VAULT_TOKEN", "s.wrong")]);
+    let run = |side, line: &[&str]| run(&world, side, line);
+    let asked = || bao().count("transit/decrypt/two").unwrap();
+    two_of_three(&world, &format!("hc_vault: [{key}]"), &run, &locked_out, &asked);
 }
 
 #[test]

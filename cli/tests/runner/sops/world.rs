@@ -26,6 +26,9 @@ pub(crate) enum Side {
     Ours,
 }
 
+/// Who writes, and who reads.
+pub(crate) const BOTH: [(Side, Side); 2] = [(Side::Ours, Side::Theirs), (Side::Theirs, Side::Ours)];
+
 impl Side {
     /// Returns the program under the name `sops`.
     pub(crate) fn program(self) -> &'static Path {

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use sealops_testenv::{FakeAzure, Parts};
 
+use super::super::network_keys::field;
 use super::super::world::{Side, World, finish};
-use super::{Cloud, field};
+use super::Cloud;
 
 pub(super) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testenv/python/azure_judge.py");
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use sealops_testenv::{FakeAzure, Fault, FaultProxy, Pki, Turns, stretched};
 
+use super::super::network_keys::Faulty;
 use super::super::world::{Outcome, Side, World, finish, unbroken};
 use super::{Cloud, shown};
 
@@ -67,26 +68,23 @@ impl<'a> Case<'a> {
         outcome
     }
 
+    fn faulty<R>(&self, name: &str, act: impl FnOnce(Faulty<'_>) -> R) -> R {
+        let run = |line: &[&str]| self.run(line);
+        act(Faulty {
+            name: format!("{:?} {name}", self.place),
+            world: &self.world,
+            proxy: &self.proxy,
+            plain: PLAIN,
+            run: &run,
+        })
+    }
+
     fn passes(&self, name: &str) {
-        let name = format!("{:?} {name}", self.place);
-        let decrypted = self.run(&["decrypt", "e.yaml"]);
-        assert_eq!((decrypted.code, decrypted.out.as_slice()), (0, PLAIN), "{name}: {}", decrypted.err);
-        self.run(&["rotate", "-i", "e.yaml"]).ok();
-        self.proxy.clear();
-        assert_eq!(self.run(&["decrypt", "e.yaml"]).ok(), PLAIN, "{name}");
+        self.faulty(name, |faulty| faulty.passes());
     }
 
     fn fails(&self, name: &str, words: &str) {
-        let name = format!("{:?} {name}", self.place);
-        let before = self.world.files();
-        let rotated = self.run(&["rotate", "-i", "e.yaml"]);
-        assert_eq!(rotated.code, 128, "{name}: {}", rotated.err);
-        let flat = unbroken(&rotated.err);
-        assert!(flat.contains(words) && flat.contains(&self.key), "{name}: {flat}");
-        let encrypted = self.run(&["encrypt", "-i", "--azure-kv", &self.key, "p.yaml"]);
-        assert_eq!(encrypted.code, 1, "{name}: {}", encrypted.err);
-        assert!(encrypted.err.contains("Could not generate data key"), "{name}: {}", encrypted.err);
-        assert_eq!(self.world.files(), before, "{name}");
+        self.faulty(name, |faulty| faulty.fails(words, ["--azure-kv", &self.key]));
     }
 }
 

@@ -6,9 +6,10 @@ use std::process::Command;
 
 use sealops_testenv::{AwsCredentials, FakeAzure, LinkLocal, Parts};
 
+use super::super::world::BOTH;
 use super::super::world::{Outcome, Side, World, finish, unbroken};
 use super::conformance::SCRIPT;
-use super::{BOTH, Cloud, shown};
+use super::{Cloud, shown};
 
 const SIDES: [Side; 2] = [Side::Theirs, Side::Ours];
 

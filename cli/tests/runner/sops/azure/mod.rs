@@ -17,7 +17,6 @@ use super::world::{Outcome, Side, World, finish};
 /// Nothing of these is shown by ours, whatever happens.
 const SECRETS: [&str; 5] =
     [FakeAzure::SECRET, FakeAzure::TOKEN, FakeAzure::FEDERATED, FakeAzure::IDENTITY_HEADER, FakeAzure::TEXT];
-const BOTH: [(Side, Side); 2] = [(Side::Ours, Side::Theirs), (Side::Theirs, Side::Ours)];
 
 /// A fake and what programs need to find it.
 struct Cloud {
@@ -89,13 +88,4 @@ fn shown(side: Side, outcome: Outcome) -> Outcome {
         assert!(!outcome.err.contains(secret) && !out.contains(secret), "{secret} in {}", outcome.err);
     }
     outcome
-}
-
-/// Returns the value of the first line of a file that has this name.
-fn field(world: &World, file: &str, name: &str) -> String {
-    let text = String::from_utf8(world.read(file)).unwrap();
-    let start = format!("{name}: ");
-    let mut values =
-        text.lines().filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix(start.as_str()));
-    values.next().unwrap_or_else(|| panic!("no {name} in {text}")).trim_matches('"').to_owned()
 }

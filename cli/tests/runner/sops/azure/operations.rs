@@ -2,9 +2,10 @@
 
 use std::fs;
 
-use super::super::fixtures::{PGP, fixtures};
-use super::super::world::{AGE_A, AGE_B, Side, World, finish, unbroken};
-use super::{BOTH, Cloud, field};
+use super::super::fixtures::fixtures;
+use super::super::network_keys::{Key, field, operations_both_ways, two_of_three};
+use super::super::world::{Side, World, finish, unbroken};
+use super::Cloud;
 
 #[test]
 fn five_operations_both_ways_by_azure() {
@@ -12,36 +13,16 @@ fn five_operations_both_ways_by_azure() {
     let world = World::new();
     let newest = format!("{}/{:032x}", cloud.key(), 0xa0);
     for key in [cloud.key(), newest] {
-        for (writer, reader) in BOTH {
-            let read = |text: &str| {
-                let run = cloud.run(&world, reader, &["decrypt", "a.yaml"]);
-                assert_eq!(String::from_utf8(run.ok()).unwrap(), text, "{writer:?} wrote with {key}");
-            };
-            world.write("a.yaml", "a: one\n");
-            cloud.run(&world, writer, &["encrypt", "-i", "--azure-kv", &key, "a.yaml"]).ok();
+        let encrypted = || {
             assert_eq!(field(&world, "a.yaml", "vault_url"), cloud.fake.vault());
             assert_eq!(field(&world, "a.yaml", "name"), "k");
             assert_eq!(field(&world, "a.yaml", "version"), format!("{:032x}", 0xa0));
-            assert!(
-                field(&world, "a.yaml", "enc")
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-            );
-            read("a: one\n");
-            cloud.run(&world, writer, &["set", "a.yaml", "[\"a\"]", "\"three\""]).ok();
-            read("a: three\n");
-            cloud.run(&world, writer, &["edit", "a.yaml"]).ok();
-            read("a: four\n");
-            cloud.run(&world, writer, &["rotate", "-i", "a.yaml"]).ok();
-            read("a: four\n");
-            world.write(".sops.yaml", format!("creation_rules:\n    - age: {AGE_A}\n"));
-            cloud.run(&world, writer, &["updatekeys", "-y", "a.yaml"]).ok();
-            assert!(!String::from_utf8(world.read("a.yaml")).unwrap().contains("azure_kv"));
-            world.write(".sops.yaml", format!("creation_rules:\n    - azure_keyvault: {key}\n"));
-            cloud.run(&world, writer, &["updatekeys", "-y", "a.yaml"]).ok();
-            fs::remove_file(world.path(".sops.yaml")).unwrap();
-            read("a: four\n");
-        }
+            let is_url_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+            assert!(field(&world, "a.yaml", "enc").bytes().all(is_url_safe));
+        };
+        let rule = format!("azure_keyvault: {key}");
+        let key = Key { flags: &["--azure-kv", &key], rule, mark: "azure_kv" };
+        operations_both_ways(&world, &key, &|side, line| cloud.run(&world, side, line), &encrypted);
     }
 }
 
@@ -88,39 +69,12 @@ fn a_new_version_is_found_wherever_keys_are_named() {
 fn groups_of_age_pgp_and_azure_need_two_of_three() {
     let cloud = Cloud::start();
     let world = World::new().with_gnupg(&fixtures().gnupg);
-    let rule = |age: &str| {
-        format!(
-            "creation_rules:\n    - shamir_threshold: 2\n      key_groups:\n        - age: [{age}]\n        - pgp: [{PGP}]\n\
-             \x20       - azure_keyvault:\n            - vaultUrl: {}\n              key: k\n",
-            cloud.fake.vault()
-        )
-    };
-    for (writer, reader) in BOTH {
-        // AGE_B's identity is not here: PGP and Azure have to do.
-        for age in [AGE_A, AGE_B] {
-            world.write(".sops.yaml", rule(age));
-            world.write("a.yaml", "a: one\n");
-            cloud.run(&world, writer, &["encrypt", "-i", "a.yaml"]).ok();
-            assert_eq!(cloud.run(&world, reader, &["decrypt", "a.yaml"]).ok(), b"a: one\n");
-            cloud.run(&world, writer, &["rotate", "-i", "a.yaml"]).ok();
-            assert_eq!(cloud.run(&world, reader, &["decrypt", "a.yaml"]).ok(), b"a: one\n");
-        }
-        let wrong =
-            cloud.run_with(&world, reader, &["decrypt", "a.yaml"], &[("AZURE_CLIENT_SECRET", "wrong")]);
-        assert_eq!(wrong.code, 128, "{}", wrong.err);
-        assert!(
-            wrong.err.contains("Group 0: FAILED") && wrong.err.contains("Group 2: FAILED"),
-            "{}",
-            wrong.err
-        );
-    }
-    // Enough without the network: nobody is asked.
-    world.write(".sops.yaml", rule(AGE_A));
-    world.write("a.yaml", "a: one\n");
-    cloud.run(&world, Side::Theirs, &["encrypt", "-i", "a.yaml"]).ok();
-    cloud.fake.reset_calls();
-    cloud.run(&world, Side::Ours, &["decrypt", "a.yaml"]).ok();
-    assert_eq!(cloud.fake.calls(), Vec::<String>::new());
+    let group =
+        format!("azure_keyvault:\n            - vaultUrl: {}\n              key: k", cloud.fake.vault());
+    let wrong = [("AZURE_CLIENT_SECRET", "wrong")];
+    let locked_out = |side| cloud.run_with(&world, side, &["decrypt", "a.yaml"], &wrong);
+    let asked = || cloud.fake.calls().len();
+    two_of_three(&world, &group, &|side, line| cloud.run(&world, side, line), &locked_out, &asked);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use sealops_testenv::{Fault, FaultProxy, Pki, Scope, Turns, stretched};
 
 use super::{Cloud, shown};
+use crate::sops::network_keys::Faulty;
 use crate::sops::world::{Outcome, Side, finish, unbroken};
 
 /// Longer than all attempts of one call may take together, and the login.
@@ -66,26 +67,23 @@ impl Case {
         shown(Side::Ours, outcome)
     }
 
-    /// Both operations succeed in spite of the fault.
-    fn passes(&self, name: &str) {
-        let decrypted = self.run(&["decrypt", "e.yaml"]);
-        assert_eq!((decrypted.code, decrypted.out.as_slice()), (0, PLAIN), "{name}: {}", decrypted.err);
-        self.run(&["rotate", "-i", "e.yaml"]).ok();
-        self.proxy.clear();
-        assert_eq!(self.run(&["decrypt", "e.yaml"]).ok(), PLAIN, "{name}");
+    fn faulty<R>(&self, name: &str, act: impl FnOnce(Faulty<'_>) -> R) -> R {
+        let run = |line: &[&str]| self.run(line);
+        act(Faulty {
+            name: name.to_owned(),
+            world: &self.cloud.world,
+            proxy: &self.proxy,
+            plain: PLAIN,
+            run: &run,
+        })
     }
 
-    /// Both operations fail, with these words, and leave the files as they were.
+    fn passes(&self, name: &str) {
+        self.faulty(name, |faulty| faulty.passes());
+    }
+
     fn fails(&self, name: &str, words: &str) {
-        let before = self.cloud.world.files();
-        let rotated = self.run(&["rotate", "-i", "e.yaml"]);
-        let said = unbroken(&rotated.err);
-        assert_eq!(rotated.code, 128, "{name}: {said}");
-        assert!(said.contains(words) && said.contains(&self.key), "{name}: {said}");
-        let encrypted = self.run(&["encrypt", "-i", "--gcp-kms", &self.key, "p.yaml"]);
-        assert_eq!(encrypted.code, 1, "{name}: {}", encrypted.err);
-        assert!(encrypted.err.contains("Could not generate data key"), "{name}: {}", encrypted.err);
-        assert_eq!(self.cloud.world.files(), before, "{name}");
+        self.faulty(name, |faulty| faulty.fails(words, ["--gcp-kms", &self.key]));
     }
 }
 

@@ -2,7 +2,8 @@
 
 use sealops_testenv::Scope;
 
-use super::{BOTH, Cloud, shown};
+use super::{Cloud, shown};
+use crate::sops::world::BOTH;
 use crate::sops::world::{AGE_A, Side, finish};
 
 #[test]

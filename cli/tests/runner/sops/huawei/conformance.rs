@@ -5,8 +5,9 @@ use std::path::Path;
 
 use sealops_testenv::{FakeHuawei, Parts};
 
+use super::super::network_keys::field;
 use super::super::world::{Side, World, finish, unbroken};
-use super::{Cloud, field};
+use super::Cloud;
 
 /// Who speaks to KMS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,7 +25,6 @@ const SECRETS: [&str; 7] = [
     FakeHuawei::METADATA_TOKEN,
     FakeHuawei::TEXT,
 ];
-const BOTH: [(Side, Side); 2] = [(Side::Ours, Side::Theirs), (Side::Theirs, Side::Ours)];
 const SIDES: [Side; 2] = [Side::Theirs, Side::Ours];
 /// A key of the region with the global IAM.
 const KEY: &str = "eu-west-101:11111111-2222-3333-4444-555555555555";
@@ -116,13 +115,4 @@ fn shown(side: Side, outcome: Outcome) -> Outcome {
 /// Returns the key's part behind the region.
 fn id(key: &str) -> &str {
     key.split_once(':').unwrap().1
-}
-
-/// Returns the value of the first line of a file that has this name.
-fn field(world: &World, file: &str, name: &str) -> String {
-    let text = String::from_utf8(world.read(file)).unwrap();
-    let start = format!("{name}: ");
-    let mut values =
-        text.lines().filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix(start.as_str()));
-    values.next().unwrap_or_else(|| panic!("no {name} in {text}")).trim_matches('"').to_owned()
 }

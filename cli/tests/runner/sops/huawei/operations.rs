@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use sealops_testenv::{FakeHuawei, Process, free_port};
 
-use super::super::fixtures::{PGP, fixtures};
-use super::super::world::{AGE_A, AGE_B, Side, World, finish, unbroken};
-use super::{BOTH, Cloud, KEY, field, id, shown};
+use super::super::fixtures::fixtures;
+use super::super::network_keys::{Key, field, operations_both_ways, two_of_three};
+use super::super::world::{BOTH, Side, World, finish, unbroken};
+use super::{Cloud, KEY, id, shown};
 
 #[test]
 fn six_operations_both_ways_by_huawei() {
@@ -17,31 +18,10 @@ fn six_operations_both_ways_by_huawei() {
     let world = World::new();
     let elsewhere = format!("{}:{}", FakeHuawei::OTHER_REGION, id(KEY));
     for key in [KEY, &elsewhere] {
-        for (writer, reader) in BOTH {
-            let read = |text: &str| {
-                let run = cloud.run(&world, reader, &["decrypt", "a.yaml"]);
-                assert_eq!(String::from_utf8(run.ok()).unwrap(), text, "{writer:?} wrote with {key}");
-            };
-            world.write("a.yaml", "a: one\n");
-            cloud.run(&world, writer, &["encrypt", "-i", "--hckms", key, "a.yaml"]).ok();
-            assert_eq!(field(&world, "a.yaml", "key_id"), key);
-            read("a: one\n");
-            cloud.run(&world, writer, &["set", "a.yaml", "[\"a\"]", "\"three\""]).ok();
-            read("a: three\n");
-            cloud.run(&world, writer, &["edit", "a.yaml"]).ok();
-            read("a: four\n");
-            cloud.run(&world, writer, &["rotate", "-i", "a.yaml"]).ok();
-            read("a: four\n");
-            world.write(".sops.yaml", format!("creation_rules:\n    - age: {AGE_A}\n"));
-            cloud.run(&world, writer, &["updatekeys", "-y", "a.yaml"]).ok();
-            assert!(!String::from_utf8(world.read("a.yaml")).unwrap().contains("hckms"));
-            world.write(".sops.yaml", format!("creation_rules:\n    - hckms: ['{key}']\n"));
-            cloud.run(&world, writer, &["updatekeys", "-y", "a.yaml"]).ok();
-            let text = String::from_utf8(world.read("a.yaml")).unwrap();
-            assert!(text.contains("hckms") && !text.contains(AGE_A), "{text}");
-            fs::remove_file(world.path(".sops.yaml")).unwrap();
-            read("a: four\n");
-        }
+        let encrypted = || assert_eq!(field(&world, "a.yaml", "key_id"), key);
+        let rule = format!("hckms: ['{key}']");
+        let key = Key { flags: &["--hckms", key], rule, mark: "hckms" };
+        operations_both_ways(&world, &key, &|side, line| cloud.run(&world, side, line), &encrypted);
     }
 }
 
@@ -109,39 +89,12 @@ fn keys_are_named_by_flags_and_by_the_variable() {
 fn groups_of_age_pgp_and_huawei_need_two_of_three() {
     let cloud = Cloud::start();
     let world = World::new().with_gnupg(&fixtures().gnupg);
-    let rule = |age: &str| {
-        format!(
-            "creation_rules:\n    - shamir_threshold: 2\n      key_groups:\n        - age: [{age}]\n        - pgp: [{PGP}]\n\
-             \x20       - hckms:\n            - key_id: {KEY}\n"
-        )
-    };
-    for (writer, reader) in BOTH {
-        // AGE_B's identity is not here: PGP and Huawei have to do.
-        for age in [AGE_A, AGE_B] {
-            world.write(".sops.yaml", rule(age));
-            world.write("a.yaml", "a: one\n");
-            cloud.run(&world, writer, &["encrypt", "-i", "a.yaml"]).ok();
-            assert_eq!(cloud.run(&world, reader, &["decrypt", "a.yaml"]).ok(), b"a: one\n");
-            cloud.run(&world, writer, &["rotate", "-i", "a.yaml"]).ok();
-            assert_eq!(cloud.run(&world, reader, &["decrypt", "a.yaml"]).ok(), b"a: one\n");
-        }
-        // Without a project the real sops panics here: its SDK cannot look for one.
-        let wrong = [("HUAWEICLOUD_SDK_SK", "wrong"), ("HUAWEICLOUD_SDK_PROJECT_ID", FakeHuawei::PROJECT)];
-        let wrong = cloud.run_with(&world, reader, &["decrypt", "a.yaml"], &wrong);
-        assert_eq!(wrong.code, 128, "{}", wrong.err);
-        assert!(
-            wrong.err.contains("Group 0: FAILED") && wrong.err.contains("Group 2: FAILED"),
-            "{}",
-            wrong.err
-        );
-    }
-    // Enough without the network: nobody is asked.
-    world.write(".sops.yaml", rule(AGE_A));
-    world.write("a.yaml", "a: one\n");
-    cloud.run(&world, Side::Theirs, &["encrypt", "-i", "a.yaml"]).ok();
-    cloud.fake.reset_calls();
-    cloud.run(&world, Side::Ours, &["decrypt", "a.yaml"]).ok();
-    assert_eq!(cloud.fake.calls(), Vec::<String>::new());
+    // Without a project the real sops panics here: its SDK cannot look for one.
+    let wrong = [("HUAWEICLOUD_SDK_SK", "wrong"), ("HUAWEICLOUD_SDK_PROJECT_ID", FakeHuawei::PROJECT)];
+    let locked_out = |side| cloud.run_with(&world, side, &["decrypt", "a.yaml"], &wrong);
+    let group = format!("hckms:\n            - key_id: {KEY}");
+    let asked = || cloud.fake.calls().len();
+    two_of_three(&world, &group, &|side, line| cloud.run(&world, side, line), &locked_out, &asked);
 }
 
 #[test]
