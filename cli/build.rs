@@ -33,13 +33,19 @@ fn main() {
     }
 }
 
-/// Writes a linker's script that puts the functions of the list before all others. A line that names nothing is no
-/// error: the list grows old with the code, and costs time then, nothing else.
+/// Writes a linker's script that puts the functions of the list before all others. A line has a crate, which rustc's object
+/// files have in their names, and the pattern of a symbol. One that names nothing is no error: the list grows old with the
+/// code, and costs time then, nothing else.
 fn order(script: &Path) {
     const LIST: &str = "start-order.txt";
     println!("cargo::rerun-if-changed={LIST}");
     let list = fs::read_to_string(LIST).expect("start-order.txt can be read");
-    let sections: String = list.lines().map(|name| format!("    *(.text.{name})\n")).collect();
+    let section = |line: &str| match line.split_once(' ') {
+        Some(("*", symbol)) => format!("    *(.text.{symbol})\n"),
+        Some((origin, symbol)) => format!("    *.{origin}.*(.text.{symbol})\n"),
+        None => String::new(),
+    };
+    let sections: String = list.lines().map(section).collect();
     let text = format!("SECTIONS\n{{\n  .text.start :\n  {{\n{sections}  }}\n}}\nINSERT BEFORE .text;\n");
     fs::write(script, text).expect("OUT_DIR can be written");
     println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", script.display());

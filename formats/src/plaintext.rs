@@ -214,6 +214,18 @@ mod tests {
     }
 
     #[test]
+    fn a_read_uses_the_room_that_is_there() {
+        let mut bytes = b"hunter2".to_vec();
+        bytes.truncate(2);
+        let mut value = Plaintext::from(bytes);
+        let capacity = value.0.capacity();
+        assert_eq!(value.read_some(&mut io::repeat(b'x').take(1)).unwrap(), 1);
+        assert_eq!((value.expose(), value.0.capacity()), (&b"hux"[..], capacity));
+        value.expose_mut().reverse();
+        assert_eq!(value.expose(), b"xuh");
+    }
+
+    #[test]
     fn compares_by_content() {
         assert!(Plaintext::from("a").ct_eq(&Plaintext::from("a")));
         assert!(!Plaintext::from("a").ct_eq(&Plaintext::from("b")));

@@ -7,9 +7,9 @@
 //! `PROGRAM` is a release build of `sealops` and `LINK-MAP` lld's map of it (`make start-order` makes both). Each call is
 //! run with a breakpoint at the start of every function; what is hit is printed in the order of its first hit.
 //!
-//! A line is the name of an input section after `.text.`, as the linker's script takes it: `*` stands for the parts of a
-//! symbol that change with every version of a dependency. Where that would name much that is not run, the whole name is
-//! kept.
+//! A line is a crate, or `*`, and the name of an input section after `.text.`, as the linker's script takes it: `*` stands
+//! there for the parts of a symbol that change with every version of a dependency. What would name much that is not run
+//! is left out.
 #![forbid(unsafe_code)]
 
 use std::collections::{HashMap, HashSet};
@@ -41,27 +41,29 @@ fn main() -> Result<()> {
         order.extend(new);
     }
     let mut printed = HashSet::new();
-    let sizes = sizes_by_pattern(&functions);
+    let all = sizes(&functions);
+    let run = sizes(order.iter().copied());
     let mut output = io::stdout().lock();
     for function in &order {
-        let pattern = map::pattern(&function.name);
-        let run: u64 =
-            order.iter().filter(|other| map::pattern(&other.name) == pattern).map(|other| other.size).sum();
-        let line = if sizes[&pattern] > run * BROAD { function.name.clone() } else { pattern };
-        if printed.insert(line.clone()) {
+        let line = line(function);
+        if all[&line] - run[&line] <= MAX_WASTE && printed.insert(line.clone()) {
             writeln!(output, "{line}")?;
         }
     }
     Ok(())
 }
 
-/// A pattern that names more than so many times the code that is run is too broad.
-const BROAD: u64 = 3;
+/// Most code that a line may name without its being run, in bytes.
+const MAX_WASTE: u64 = 16 << 10;
 
-fn sizes_by_pattern(functions: &[Function]) -> HashMap<String, u64> {
+fn line(function: &Function) -> String {
+    format!("{} {}", function.origin, map::pattern(&function.name))
+}
+
+fn sizes<'a>(functions: impl IntoIterator<Item = &'a Function>) -> HashMap<String, u64> {
     let mut sizes = HashMap::new();
     for function in functions {
-        *sizes.entry(map::pattern(&function.name)).or_default() += function.size;
+        *sizes.entry(line(function)).or_default() += function.size;
     }
     sizes
 }

@@ -5,6 +5,8 @@
 pub(crate) struct Function {
     /// What follows `.text.` in the section's name: the symbol.
     pub(crate) name: String,
+    /// The crate that it was compiled in; `*` for those of the toolchain and of C.
+    pub(crate) origin: String,
     pub(crate) address: u64,
     /// In bytes.
     pub(crate) size: u64,
@@ -18,11 +20,18 @@ pub(crate) fn functions(map: &str) -> Vec<Function> {
         let mut fields = fields.split_ascii_whitespace();
         let mut hex = || u64::from_str_radix(fields.next()?, 16).ok();
         let (address, _, size) = (hex()?, hex()?, hex()?);
-        (size > 0).then(|| Function { name: name.to_owned(), address, size })
+        let origin = fields.next_back().and_then(origin).unwrap_or("*").to_owned();
+        (size > 0).then(|| Function { name: name.to_owned(), origin, address, size })
     };
     let mut functions: Vec<Function> = map.lines().filter_map(function).collect();
     functions.sort_by_key(|function| function.address);
     functions
+}
+
+/// Returns the crate that an object file holds code of: rustc calls it `….CRATE.HASH-cgu.NUMBER.rcgu.o`.
+fn origin(path: &str) -> Option<&str> {
+    let (before, _) = path.rsplit('/').next()?.split_once("-cgu.")?;
+    before.rsplit('.').nth(1)
 }
 
 /// Replaces what changes with each build in a symbol's name: the hash of the old mangling, the crate's number in the new
@@ -63,9 +72,18 @@ mod tests {
     fn lines_of_sections_are_read() {
         let map = "             VMA              LMA     Size Align Out     In      Symbol\n\
                    \x20         919ec0           919ec0       31    16         /usr/lib/crt1.o:(.text)\n\
-                   \x20         919fcd           919fcd      139     1         /o/1.o:(.text._ZN3ageE)\n\
-                   \x20         919fcd           919fcd      139     1                 _ZN3ageE\n";
-        assert_eq!(functions(map), [Function { name: "_ZN3ageE".into(), address: 0x91_9fcd, size: 0x139 }]);
+                   \x20         919fcd           919fcd      139     1         /o/1.o:(.text.main)\n\
+                   \x20         919fcd           919fcd      139     1                 main\n\
+                   \x20         a1a000           a1a000       10    16         /d/sealops-37.age-47.age.32-cgu.0.rcgu.o.rcgu.o:(.text._ZN3ageE)\n";
+        let function = |name: &str, origin: &str, address, size| Function {
+            name: name.to_owned(),
+            origin: origin.to_owned(),
+            address,
+            size,
+        };
+        let expected =
+            [function("main", "*", 0x91_9fcd, 0x139), function("_ZN3ageE", "age", 0xa1_a000, 0x10)];
+        assert_eq!(functions(map), expected);
     }
 
     #[test]

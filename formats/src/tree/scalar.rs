@@ -223,6 +223,16 @@ mod tests {
     }
 
     #[test]
+    fn a_text_is_taken_and_anything_else_is_written() {
+        let taken = |scalar: &mut Scalar| scalar.take_plain_bytes().unwrap().expose_str().unwrap().to_owned();
+        let mut text = Scalar::Str("foo".into());
+        assert_eq!((taken(&mut text), taken(&mut text)), ("foo".to_owned(), String::new()));
+        let mut number = Scalar::Int(7);
+        assert_eq!((taken(&mut number), taken(&mut number)), ("7".to_owned(), "7".to_owned()));
+        assert!(Scalar::Uint(u64::MAX).take_plain_bytes().is_err());
+    }
+
+    #[test]
     fn refuses_bytes_that_do_not_fit_their_type() {
         for (kind, bytes) in [
             ("int", "1.5"),
