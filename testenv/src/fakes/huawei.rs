@@ -6,11 +6,10 @@
 //! machine ([`FakeHuawei::metadata`]) and of a pod. Every signature is computed again from the secret key.
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use self::state::State;
 use super::google::Key;
@@ -157,18 +156,14 @@ impl FakeHuawei {
         *lock(&self.state.life) = seconds;
     }
 
-    /// Serves the metadata of a machine at 169.254.169.254 until the value is dropped. Other clouds look there as well: who
-    /// asks for anything else gets no answer.
+    /// Serves the metadata of a machine until the value is dropped, for [`LinkLocal`](crate::LinkLocal) to show.
     ///
     /// # Errors
-    /// If there can be no such address: that needs `testenv/in-namespace.sh`.
+    /// If it cannot listen.
     pub fn metadata(&self) -> Result<Metadata> {
-        let done = Command::new("ip").args(["addr", "add", Metadata::ADDRESS, "dev", "lo"]).status()?;
-        ensure!(done.success(), "no address {}: run the tests by testenv/in-namespace.sh", Metadata::ADDRESS);
         let state = Arc::clone(&self.state);
         let handler = Arc::new(move |request: &Request| state.metadata(request));
-        let address = SocketAddr::from((Ipv4Addr::new(169, 254, 169, 254), 80));
-        Ok(Metadata { _server: Server::start(address, None, handler)? })
+        Ok(Metadata(Server::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None, handler)?))
     }
 
     /// Counts the requests so far with this text in "METHOD HOST PATH".
@@ -194,17 +189,12 @@ impl FakeHuawei {
 
 /// The metadata of a machine.
 #[derive(Debug)]
-pub struct Metadata {
-    _server: Server,
-}
+pub struct Metadata(Server);
 
 impl Metadata {
-    const ADDRESS: &str = "169.254.169.254/32";
-}
-
-impl Drop for Metadata {
-    fn drop(&mut self) {
-        drop(Command::new("ip").args(["addr", "del", Self::ADDRESS, "dev", "lo"]).status());
+    /// Returns where they are.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
     }
 }
 

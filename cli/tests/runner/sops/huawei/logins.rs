@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use sealops_testenv::{FakeHuawei, Fault, FaultProxy, Turns};
+use sealops_testenv::{FakeHuawei, Fault, FaultProxy, LinkLocal, Turns};
 
 use super::super::world::{Outcome, Side, World, finish, unbroken};
 use super::{Cloud, KEY, LOGIN, SIDES, shown};
@@ -70,9 +70,9 @@ fn profiles_log_in() {
     }
 }
 
-/// One test, as a namespace has one such address.
 #[test]
 fn agencies_of_machines_log_in_and_pods_after_them() {
+    let link_local = LinkLocal::take();
     let cloud = Cloud::start();
     let world = encrypted(&cloud);
     world.write("token", FakeHuawei::METADATA_TOKEN);
@@ -98,6 +98,7 @@ fn agencies_of_machines_log_in_and_pods_after_them() {
     }
 
     let metadata = cloud.fake.metadata().unwrap();
+    let _machine = link_local.machine(metadata.address()).unwrap();
     for side in SIDES {
         // A project in a variable is for keys in variables.
         let other = [("HUAWEICLOUD_SDK_PROJECT_ID", FakeHuawei::OTHER_PROJECT), pod[0], pod[1]];
@@ -135,7 +136,6 @@ fn agencies_of_machines_log_in_and_pods_after_them() {
         assert_eq!((cloud.fake.count("metadata"), proxy.calls().len()), (4, 2), "{turns:?}");
         assert!(code == 0 || unbroken(&run.err).contains("APIGW.0301"), "{}", run.err);
     }
-    drop(metadata);
 }
 
 #[test]
