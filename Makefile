@@ -30,6 +30,14 @@ differential: own-checkout ## compare 100,000 generated templates with Go itself
 	SEALOPS_DIFFERENTIAL_CASES=$${SEALOPS_DIFFERENTIAL_CASES:-100000} cargo test --locked -p sealops-template \
 	  --test runner -- --nocapture generated_templates
 
+.PHONY: sops-differential
+sops-differential: own-checkout ## open and change 100,000 generated files by sops itself; takes hours
+	cargo build --locked -p sealops -p sealops-controller
+	cargo test --locked -p sealops --test runner --no-run
+	parts=$$(mktemp) && testenv/build-parts.sh >"$$parts" \
+	  && SEALOPS_TEST_PARTS=$$parts SOPS_DIFFERENTIAL_CASES=$${SOPS_DIFFERENTIAL_CASES:-100000} testenv/in-namespace.sh \
+	    cargo test --locked --offline -p sealops --test runner -- --nocapture sops::differential && rm -f "$$parts"
+
 .PHONY: cluster
 cluster: own-checkout ## start a control plane with sealops in it, until Ctrl-C
 	testenv/preflight.sh
