@@ -65,17 +65,12 @@ impl Postgres {
         let rules = "local all postgres trust\nlocal all all scram-sha-256\nhostssl all certified all cert\n\
                      host all all all scram-sha-256\n";
         fs::write(data.join("pg_hba.conf"), rules)?;
-        let port = free_port()?;
-        let mut command = program("postgres")?;
-        command.arg("-D").arg(&data).args(["-p", &port.to_string(), "-k"]).arg(folder.path());
-        for setting in [
+        let mut settings = vec![
             "listen_addresses=127.0.0.1",
             "fsync=off",
             "dynamic_shared_memory_type=mmap",
             "log_connections=on",
-        ] {
-            command.args(["-c", setting]);
-        }
+        ];
         if let Some((identity, authority)) = tls {
             let write = |name: &str, text: &str| -> Result<()> {
                 let path = data.join(name);
@@ -85,12 +80,10 @@ impl Postgres {
             write("server.crt", &identity.certificate_pem)?;
             write("server.key", &identity.key_pem)?;
             write("clients.crt", authority)?;
-            command.args(["-c", "ssl=on", "-c", "ssl_ca_file=clients.crt"]);
+            settings.extend(["ssl=on", "ssl_ca_file=clients.crt"]);
         }
-        let process = Process::spawn("postgres", command, folder.path())?;
-        let mut server = Self { process, port, folder };
-        let (socket, port) = (server.socket_folder().to_owned(), server.port);
-        server.process.wait_until(Duration::from_secs(60), || is_ready(&socket, port))?;
+        let (process, port) = listen(folder.path(), &data, &settings)?;
+        let server = Self { process, port, folder };
         server.sql(SCHEMA)?;
         Ok(server)
     }
@@ -143,6 +136,27 @@ impl Postgres {
     /// Returns the process, to look at its log. Its child processes serve the connections.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+}
+
+/// Starts the server on a free port; on another one where somebody was faster: a process that was just forked may still hold
+/// the listener by which the port was found to be free.
+fn listen(folder: &Path, data: &Path, settings: &[&str]) -> Result<(Process, u16)> {
+    const ATTEMPTS: usize = 3;
+    let mut attempt = 1;
+    loop {
+        let port = free_port()?;
+        let mut command = program("postgres")?;
+        command.arg("-D").arg(data).args(["-p", &port.to_string(), "-k"]).arg(folder);
+        for setting in settings {
+            command.args(["-c", setting]);
+        }
+        let mut process = Process::spawn("postgres", command, folder)?;
+        match process.wait_until(Duration::from_secs(60), || is_ready(folder, port)) {
+            Ok(()) => return Ok((process, port)),
+            Err(_) if attempt < ATTEMPTS && process.log()?.contains("Address already in use") => attempt += 1,
+            Err(error) => return Err(error),
+        }
     }
 }
 
