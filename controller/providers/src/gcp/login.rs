@@ -13,7 +13,7 @@ use super::credentials::{Credentials, Impersonated, ServiceAccount, TOKEN_URL, U
 use super::jwt;
 use super::token_server::{MAX_ANSWER_BYTES, REQUEST_TIMEOUT, form, granted, json_of, no_token, of_answer};
 use crate::ProviderErrorKind;
-use crate::http::{Answer, HttpClient, Request, sensitive};
+use crate::http::{HttpClient, Request, sensitive};
 use crate::json::Json;
 
 /// How long the metadata server of this machine is waited for, if there is one at all.
@@ -211,13 +211,9 @@ impl Login {
         certain: bool,
         scope: &str,
     ) -> Result<(Plaintext, Option<u64>), ProviderErrorKind> {
-        let mut path = "instance/service-accounts/default/token?scopes=".to_owned();
-        escape(&mut path, scope);
-        of_answer(&json_of(&self.ask_metadata(host, certain, &path).await?, "the metadata server")?)
-    }
-
-    async fn ask_metadata(&self, host: &str, certain: bool, path: &str) -> Result<Answer, ProviderErrorKind> {
-        let url = format!("http://{host}/computeMetadata/v1/{path}");
+        let mut url =
+            format!("http://{host}/computeMetadata/v1/instance/service-accounts/default/token?scopes=");
+        escape(&mut url, scope);
         let mut request = Request::new(Method::GET, url).header(FLAVOR, HeaderValue::from_static("Google"));
         request.timeout = METADATA_TIMEOUT;
         request.max_bytes = MAX_ANSWER_BYTES;
@@ -233,7 +229,7 @@ impl Login {
                 nobody()
             });
         }
-        Ok(answer)
+        of_answer(&json_of(&answer, "the metadata server")?)
     }
 }
 
