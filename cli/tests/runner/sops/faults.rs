@@ -96,6 +96,22 @@ impl Case {
         world.write("e.yaml", text.replace(&url, &proxy.url()));
         Self { backend, world, proxy, roots }
     }
+}
+
+impl Faulty for Case {
+    const PLAIN: &'static [u8] = PLAIN;
+
+    fn world(&self) -> &World {
+        &self.world
+    }
+
+    fn proxy(&self) -> &FaultProxy {
+        &self.proxy
+    }
+
+    fn key(&self) -> (&'static str, String) {
+        self.backend.key(&self.proxy.url())
+    }
 
     fn run(&self, arguments: &[&str]) -> Outcome {
         let mut command = self.world.command(Side::Ours);
@@ -113,26 +129,6 @@ impl Case {
             assert!(!outcome.err.contains(secret), "{secret} is told: {}", outcome.err);
         }
         outcome
-    }
-
-    fn faulty<R>(&self, name: &str, act: impl FnOnce(Faulty<'_>) -> R) -> R {
-        let run = |line: &[&str]| self.run(line);
-        act(Faulty {
-            name: format!("{:?} {name}", self.backend),
-            world: &self.world,
-            proxy: &self.proxy,
-            plain: PLAIN,
-            run: &run,
-        })
-    }
-
-    fn passes(&self, name: &str) {
-        self.faulty(name, |faulty| faulty.passes());
-    }
-
-    fn fails(&self, name: &str, words: &str) {
-        let (flag, key) = self.backend.key(&self.proxy.url());
-        self.faulty(name, |faulty| faulty.fails(words, [flag, &key]));
     }
 }
 

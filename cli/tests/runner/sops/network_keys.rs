@@ -92,38 +92,37 @@ pub(super) fn two_of_three(
     assert_eq!(asked(), before);
 }
 
-/// A folder with `p.yaml`, which holds `plain`, and `e.yaml`, which is the same encrypted; and a fault on the way to the key.
-pub(super) struct Faulty<'a> {
-    pub(super) name: String,
-    pub(super) world: &'a World,
-    pub(super) proxy: &'a FaultProxy,
-    pub(super) plain: &'a [u8],
-    pub(super) run: &'a dyn Fn(&[&str]) -> Outcome,
-}
+/// A folder with `p.yaml`, which holds `PLAIN`, and `e.yaml`, which is the same encrypted; and a fault on the way to the key.
+pub(super) trait Faulty {
+    const PLAIN: &'static [u8];
 
-impl Faulty<'_> {
+    fn world(&self) -> &World;
+    fn proxy(&self) -> &FaultProxy;
+    /// The flag for the key, and the key.
+    fn key(&self) -> (&'static str, String);
+    fn run(&self, line: &[&str]) -> Outcome;
+
     /// Both operations succeed in spite of the fault.
-    pub(super) fn passes(&self) {
-        let name = &self.name;
-        let decrypted = (self.run)(&["decrypt", "e.yaml"]);
-        assert_eq!((decrypted.code, decrypted.out.as_slice()), (0, self.plain), "{name}: {}", decrypted.err);
-        (self.run)(&["rotate", "-i", "e.yaml"]).ok();
-        self.proxy.clear();
-        assert_eq!((self.run)(&["decrypt", "e.yaml"]).ok(), self.plain, "{name}");
+    fn passes(&self, name: &str) {
+        let decrypted = self.run(&["decrypt", "e.yaml"]);
+        assert_eq!((decrypted.code, decrypted.out.as_slice()), (0, Self::PLAIN), "{name}: {}", decrypted.err);
+        self.run(&["rotate", "-i", "e.yaml"]).ok();
+        self.proxy().clear();
+        assert_eq!(self.run(&["decrypt", "e.yaml"]).ok(), Self::PLAIN, "{name}");
     }
 
-    /// Both operations fail, with these words for the key of this flag, and leave the files as they were.
-    pub(super) fn fails(&self, words: &str, [flag, key]: [&str; 2]) {
-        let name = &self.name;
-        let before = self.world.files();
-        let rotated = (self.run)(&["rotate", "-i", "e.yaml"]);
+    /// Both operations fail, with these words for the key, and leave the files as they were.
+    fn fails(&self, name: &str, words: &str) {
+        let (flag, key) = self.key();
+        let before = self.world().files();
+        let rotated = self.run(&["rotate", "-i", "e.yaml"]);
         let said = unbroken(&rotated.err);
-        assert_eq!(rotated.code, 128, "{name}: {said}");
-        assert!(said.contains(words) && said.contains(key), "{name}: {said}");
-        let encrypted = (self.run)(&["encrypt", "-i", flag, key, "p.yaml"]);
-        assert_eq!(encrypted.code, 1, "{name}: {}", encrypted.err);
-        assert!(encrypted.err.contains("Could not generate data key"), "{name}: {}", encrypted.err);
-        assert_eq!(self.world.files(), before, "{name}");
+        assert_eq!(rotated.code, 128, "{name}, {key}: {said}");
+        assert!(said.contains(words) && said.contains(&key), "{name}, {key}: {said}");
+        let encrypted = self.run(&["encrypt", "-i", flag, &key, "p.yaml"]);
+        assert_eq!(encrypted.code, 1, "{name}, {key}: {}", encrypted.err);
+        assert!(encrypted.err.contains("Could not generate data key"), "{name}, {key}: {}", encrypted.err);
+        assert_eq!(self.world().files(), before, "{name}, {key}");
     }
 }
 

@@ -8,7 +8,7 @@ use sealops_testenv::{Fault, FaultProxy, Pki, Scope, Turns, stretched};
 
 use super::{Cloud, shown};
 use crate::sops::network_keys::Faulty;
-use crate::sops::world::{Outcome, Side, finish, unbroken};
+use crate::sops::world::{Outcome, Side, World, finish, unbroken};
 
 /// Longer than all attempts of one call may take together, and the login.
 const PATIENCE: Duration = Duration::from_secs(55);
@@ -52,6 +52,22 @@ impl Case {
         proxy.reset_calls();
         Self { cloud, proxy, key }
     }
+}
+
+impl Faulty for Case {
+    const PLAIN: &'static [u8] = PLAIN;
+
+    fn world(&self) -> &World {
+        &self.cloud.world
+    }
+
+    fn proxy(&self) -> &FaultProxy {
+        &self.proxy
+    }
+
+    fn key(&self) -> (&'static str, String) {
+        ("--gcp-kms", self.key.clone())
+    }
 
     fn run(&self, line: &[&str]) -> Outcome {
         let started = Instant::now();
@@ -65,25 +81,6 @@ impl Case {
             return outcome;
         }
         shown(Side::Ours, outcome)
-    }
-
-    fn faulty<R>(&self, name: &str, act: impl FnOnce(Faulty<'_>) -> R) -> R {
-        let run = |line: &[&str]| self.run(line);
-        act(Faulty {
-            name: name.to_owned(),
-            world: &self.cloud.world,
-            proxy: &self.proxy,
-            plain: PLAIN,
-            run: &run,
-        })
-    }
-
-    fn passes(&self, name: &str) {
-        self.faulty(name, |faulty| faulty.passes());
-    }
-
-    fn fails(&self, name: &str, words: &str) {
-        self.faulty(name, |faulty| faulty.fails(words, ["--gcp-kms", &self.key]));
     }
 }
 

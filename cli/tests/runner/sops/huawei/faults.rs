@@ -44,6 +44,22 @@ impl<'a> Case<'a> {
         world.write("e.yaml", out);
         Self { cloud, world, proxy, place }
     }
+}
+
+impl Faulty for Case<'_> {
+    const PLAIN: &'static [u8] = PLAIN;
+
+    fn world(&self) -> &World {
+        &self.world
+    }
+
+    fn proxy(&self) -> &FaultProxy {
+        &self.proxy
+    }
+
+    fn key(&self) -> (&'static str, String) {
+        ("--hckms", KEY.to_owned())
+    }
 
     fn run(&self, arguments: &[&str]) -> Outcome {
         let mut command = self.cloud.command(&self.world, Side::Ours.program());
@@ -63,25 +79,6 @@ impl<'a> Case<'a> {
         assert!(started.elapsed() < stretched(PATIENCE), "{arguments:?} took {:?}", started.elapsed());
         assert!(!outcome.err.contains("hunter2"), "{}", outcome.err);
         outcome
-    }
-
-    fn faulty<R>(&self, name: &str, act: impl FnOnce(Faulty<'_>) -> R) -> R {
-        let run = |line: &[&str]| self.run(line);
-        act(Faulty {
-            name: format!("{:?} {name}", self.place),
-            world: &self.world,
-            proxy: &self.proxy,
-            plain: PLAIN,
-            run: &run,
-        })
-    }
-
-    fn passes(&self, name: &str) {
-        self.faulty(name, |faulty| faulty.passes());
-    }
-
-    fn fails(&self, name: &str, words: &str) {
-        self.faulty(name, |faulty| faulty.fails(words, ["--hckms", KEY]));
     }
 }
 
