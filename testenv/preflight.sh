@@ -68,12 +68,21 @@ check() {
       "Go from https://go.dev/dl"
   fi
 
+  # A program that replaces its output (as root it can) has left a file there: everything that reads it gets what
+  # others have thrown away, and cargo's questions to the compiler come with it.
+  if ! [ -c /dev/null ]; then
+    other "/dev/null (it is a file, not the device)" "rm -f /dev/null && mknod -m 666 /dev/null c 1 3"
+  fi
+
   if command -v unshare >/dev/null 2>&1 && ! unshare -r -n -m -p -f --mount-proc true 2>/dev/null; then
     other "namespaces (unshare -r -n -m -p)" \
       "sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000 kernel.apparmor_restrict_unprivileged_userns=0 (in a container: --privileged)"
   fi
 }
 
+if ! [ -c /dev/null ] && [ "${1:-}" != --check ] && [ "$(id -u)" = 0 ]; then
+  rm -f /dev/null && mknod -m 666 /dev/null c 1 3 && echo "preflight: /dev/null was a file; it is the device again" >&2
+fi
 check
 if [ "${#packages[@]}" -gt 0 ] && [ "${1:-}" != --check ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   echo "preflight: installing ${packages[*]}" >&2

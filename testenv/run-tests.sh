@@ -3,8 +3,9 @@
 # any phase failed, or no test ran. Arguments go to `cargo test` (`make test TEST=audit`).
 set -uo pipefail
 cd "$(dirname "$0")/.."
-# cargo asks the compiler about itself by `rustc -`, which reads what whoever started this has left on stdin.
-exec </dev/null
+# cargo asks the compiler about itself by `rustc -`, which reads what whoever started this has left on stdin. Of a pipe
+# that nobody writes to nothing can be read, whatever has become of /dev/null.
+exec < <(:)
 
 cache=${SEALOPS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sealops}
 mkdir -p "$cache"
