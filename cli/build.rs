@@ -1,15 +1,19 @@
-//! Links the command line so that it starts fast: most of a call that lasts a millisecond is the loader's work.
+//! Links the command line so that it starts fast and runs anywhere: most of a call that lasts a millisecond is the loader's
+//! work.
 //!
-//! - At a fixed address: a position-independent executable has its tables of pointers rewritten at every start. Stack,
-//!   heap and libraries stay at random addresses; kubeseal and sops, as Go links them, are built the same way.
-//! - With the compiler's library (stack unwinding) inside: each shared library costs its mappings and one more table in
-//!   which every symbol is looked for.
+//! - Without shared libraries, where their archives are installed: there is nothing to load, and no C library that has to be
+//!   there, as in containers. kubeseal and sops are built the same way. What glibc cannot do in such a program is to ask the
+//!   name service, whose plug-ins belong to another libc: hosts are resolved by `sealops_providers::names`, and nobody's
+//!   home is looked up.
+//! - At a fixed address: a position-independent executable has its tables of pointers rewritten at every start. Stack and
+//!   heap stay at random addresses.
 //! - Releases with the functions of short calls side by side, in the order of `start-order.txt`: the kernel maps code in
 //!   pieces of 64 KiB as it is run, and these functions would lie in a hundred of them.
 //!
 //! The controller is linked as usual.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
 
 fn main() {
@@ -20,10 +24,20 @@ fn main() {
         return;
     }
     println!("cargo::rustc-link-arg-bins=-no-pie");
-    // A linker's script where the shared library is looked for first: it names the archive.
     let folder = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    fs::write(folder.join("libgcc_s.so"), "INPUT(-lgcc_eh)\n").expect("OUT_DIR can be written");
-    println!("cargo::rustc-link-search=native={}", folder.display());
+    // Linker's scripts in the place of shared libraries: they name the archives. Tests are linked as usual.
+    let script = |library: &str, text: &str| {
+        fs::write(folder.join(format!("lib{library}.so")), format!("INPUT({text})\n"))
+            .expect("OUT_DIR can be written");
+    };
+    println!("cargo::rustc-link-arg-bins=-L{}", folder.display());
+    // Stack unwinding.
+    script("gcc_s", "-lgcc_eh");
+    if let (Some(c), Some(m)) = (archive("c"), archive("m")) {
+        script("c", &c);
+        script("m", &m);
+        println!("cargo::rustc-link-arg-bins=-static");
+    }
     if env::var("OPT_LEVEL").is_ok_and(|level| level == "3") {
         order(&folder.join("start-order.ld"));
     }
@@ -31,6 +45,14 @@ fn main() {
     if let Ok(map) = env::var("SEALOPS_LINK_MAP") {
         println!("cargo::rustc-link-arg-bins=-Wl,-Map={map}");
     }
+}
+
+/// Returns where the linker finds a library's archive. Some systems have those of the C library in a package of their own.
+fn archive(library: &str) -> Option<String> {
+    let linker = env::var_os("RUSTC_LINKER").unwrap_or_else(|| "cc".into());
+    let out = Command::new(linker).arg(format!("-print-file-name=lib{library}.a")).output().ok()?;
+    let path = String::from_utf8(out.stdout).ok()?.trim().to_owned();
+    Path::new(&path).is_absolute().then_some(path)
 }
 
 /// Writes a linker's script that puts the functions of the list before all others. A line has a crate, which rustc's object

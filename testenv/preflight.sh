@@ -23,6 +23,11 @@ other() {
 check() {
   missing=() packages=() others=()
   need cc gcc "links Rust programs and compiles AWS-LC"
+  # On Debian and Ubuntu gcc brings it; on others it is a package of its own (Fedora: glibc-static).
+  if command -v cc >/dev/null 2>&1 && ! [ -e "$(cc -print-file-name=libc.a)" ]; then
+    missing+=("libc.a (the command line is linked without shared libraries)")
+    packages+=(libc6-dev)
+  fi
   need make make "runs the targets"
   need git git "the repository"
   need flock util-linux "one builder of the parts at a time"

@@ -6,6 +6,7 @@
 )]
 #![allow(clippy::print_stdout, reason = "what was compared how often belongs into the log")]
 
+mod anywhere;
 mod backup;
 mod bad_input;
 mod canary;
