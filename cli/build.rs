@@ -56,7 +56,7 @@ fn archive(library: &str) -> Option<String> {
 }
 
 /// Writes a linker's script that puts the functions of the list before all others. A line has a crate, which rustc's object
-/// files have in their names, and the pattern of a symbol. One that names nothing is no error: the list grows old with the
+/// files have in their names, and the pattern of a symbol; or it is an archive's member, `ARCHIVE:MEMBER`. One that names nothing is no error: the list grows old with the
 /// code, and costs time then, nothing else.
 fn order(script: &Path) {
     const LIST: &str = "start-order.txt";
@@ -65,7 +65,7 @@ fn order(script: &Path) {
     let section = |line: &str| match line.split_once(' ') {
         Some(("*", symbol)) => format!("    *(.text.{symbol})\n"),
         Some((origin, symbol)) => format!("    *.{origin}.*(.text.{symbol})\n"),
-        None => String::new(),
+        None => format!("    *{line}(.text)\n"),
     };
     let sections: String = list.lines().map(section).collect();
     let text = format!("SECTIONS\n{{\n  .text.start :\n  {{\n{sections}  }}\n}}\nINSERT BEFORE .text;\n");

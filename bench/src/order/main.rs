@@ -8,8 +8,8 @@
 //! run with a breakpoint at the start of every function; what is hit is printed in the order of its first hit.
 //!
 //! A line is a crate, or `*`, and the name of an input section after `.text.`, as the linker's script takes it: `*` stands
-//! there for the parts of a symbol that change with every version of a dependency. What would name much that is not run
-//! is left out.
+//! there for the parts of a symbol that change with every version of a dependency. Or it is an archive's member, whose
+//! functions are one section. What would name much that is not run is left out.
 #![forbid(unsafe_code)]
 
 use std::collections::{HashMap, HashSet};
@@ -45,8 +45,8 @@ fn main() -> Result<()> {
     let run = sizes(order.iter().copied());
     let mut output = io::stdout().lock();
     for function in &order {
-        let line = line(function);
-        if all[&line] - run[&line] <= MAX_WASTE && printed.insert(line.clone()) {
+        let line = function.section.as_str();
+        if all[line] - run[line] <= MAX_WASTE && printed.insert(line) {
             writeln!(output, "{line}")?;
         }
     }
@@ -56,14 +56,10 @@ fn main() -> Result<()> {
 /// Most code that a line may name without its being run, in bytes.
 const MAX_WASTE: u64 = 16 << 10;
 
-fn line(function: &Function) -> String {
-    format!("{} {}", function.origin, map::pattern(&function.name))
-}
-
-fn sizes<'a>(functions: impl IntoIterator<Item = &'a Function>) -> HashMap<String, u64> {
+fn sizes<'a>(functions: impl IntoIterator<Item = &'a Function>) -> HashMap<&'a str, u64> {
     let mut sizes = HashMap::new();
     for function in functions {
-        *sizes.entry(line(function)).or_default() += function.size;
+        *sizes.entry(function.section.as_str()).or_default() += function.size;
     }
     sizes
 }

@@ -91,7 +91,7 @@ fn set_breakpoints(process: Pid, functions: &[Function]) -> Result<Waiting<'_>> 
             let mut instruction = [0];
             memory
                 .read_exact_at(&mut instruction, function.address)
-                .with_context(|| function.name.clone())?;
+                .with_context(|| function.section.clone())?;
             memory.write_all_at(&[BREAKPOINT], function.address)?;
             Ok((function.address, (instruction[0], function)))
         })
@@ -115,6 +115,6 @@ fn pass<'a>(process: Pid, waiting: &mut Waiting<'a>) -> Result<&'a Function> {
     let memory = OpenOptions::new().write(true).open(format!("/proc/{process}/mem"))?;
     memory.write_all_at(&[instruction], registers.rip)?;
     ptrace::setregs(process, registers)?;
-    ensure!(instruction != BREAKPOINT, "{} begins with a breakpoint of its own", function.name);
+    ensure!(instruction != BREAKPOINT, "{} begins with a breakpoint of its own", function.section);
     Ok(function)
 }
