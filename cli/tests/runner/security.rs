@@ -415,7 +415,7 @@ fn f31_a_kill_at_any_system_call_loses_nothing() {
             }
         }
     }
-    assert!(kills > 60, "only {kills} kills");
+    assert!(kills > 50, "only {kills} kills");
 }
 
 fn killed_at(sandbox: &Sandbox, line: &str, call: &str, nth: usize) -> std::process::ExitStatus {
