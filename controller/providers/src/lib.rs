@@ -35,6 +35,8 @@ pub mod key_service;
 mod kubernetes;
 #[cfg(feature = "local-keys")]
 pub mod local;
+#[cfg(feature = "names")]
+pub mod names;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod reach;
