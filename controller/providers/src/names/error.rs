@@ -86,9 +86,9 @@ impl std::error::Error for LookupError {}
 impl From<LookupError> for io::Error {
     fn from(error: LookupError) -> Self {
         let kind = match error.problem {
-            Problem::NoSuchHost => io::ErrorKind::NotFound,
             Problem::TimedOut => io::ErrorKind::TimedOut,
             Problem::Unreachable(kind) => kind,
+            // Not NotFound, which says that a file is missing.
             _ => io::ErrorKind::Other,
         };
         Self::new(kind, error)
