@@ -1,6 +1,7 @@
 // DNS for tests: a server whose answers and faults stand in a file, and Go's own resolver, which judges ours.
 //
-//	dns serve ZONE LOG ADDRESS…    answers at each address, port 53, UDP and TCP; writes each question to the log
+//	dns serve ZONE LOG ADDRESS…    answers at each address, port 53, UDP and TCP; writes `ready` to the log, then each
+//	                               question
 //	dns lookup                     looks up the names on standard input, all at once; one line of JSON for each
 //
 // A line of the zone is NAME WHAT [ARGUMENT] [@ADDRESS]. WHAT is A, AAAA or CNAME, whose chains are followed; `many`,
@@ -299,12 +300,19 @@ func serve(path, log string, addresses []string) error {
 		return err
 	}
 	failed := make(chan error)
+	var started sync.WaitGroup
 	for _, address := range addresses {
 		for _, network := range []string{"tcp", "udp"} {
+			started.Add(1)
 			server := &dns.Server{Addr: net.JoinHostPort(address, "53"), Net: network, Handler: dns.HandlerFunc(zone.answer)}
+			server.NotifyStartedFunc = started.Done
 			go func() { failed <- server.ListenAndServe() }()
 		}
 	}
+	go func() {
+		started.Wait()
+		fmt.Fprintln(zone.log, "ready")
+	}()
 	return <-failed
 }
 

@@ -23,5 +23,5 @@ mod table;
 mod users;
 mod vault;
 mod verbs;
-mod world;
+pub(crate) mod world;
 mod writes;
