@@ -44,9 +44,9 @@ fn source(mut to: SocketAddr) -> Option<IpAddr> {
 }
 
 /// What comes first is the smallest.
-type Rank = (bool, bool, bool, Reverse<u8>, u8, Reverse<u32>);
+pub(super) type Rank = (bool, bool, bool, Reverse<u8>, u8, Reverse<u32>);
 
-fn rank(to: IpAddr, from: Option<IpAddr>) -> Rank {
+pub(super) fn rank(to: IpAddr, from: Option<IpAddr>) -> Rank {
     let Some(from) = from else { return (true, true, true, Reverse(0), 0, Reverse(0)) };
     let ((precedence, label), (_, own_label)) = (policy(to), policy(from));
     let common = match (to, from) {
