@@ -11,10 +11,10 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// A folder with the files of /etc that decide how names are looked up.
-struct Etc(TempDir);
+pub(crate) struct Etc(TempDir);
 
 impl Etc {
-    fn new(hosts: &str, resolv_conf: &str, nsswitch: &str) -> Self {
+    pub(crate) fn new(hosts: &str, resolv_conf: &str, nsswitch: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("etc").tempdir().unwrap();
         for (name, text) in [("hosts", hosts), ("resolv.conf", resolv_conf), ("nsswitch.conf", nsswitch)] {
             fs::write(folder.path().join(name), text).unwrap();
@@ -22,7 +22,7 @@ impl Etc {
         Self(folder)
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 }
