@@ -106,7 +106,7 @@ impl Names {
         }
         let order = read(&self.files.nsswitch).map_or(Order::FilesDns, |text| Order::parse(&text));
         if matches!(order, Order::FilesDns | Order::Files) {
-            let found = self.from_hosts(host);
+            let found = self.by_hosts(host);
             if !found.is_empty() {
                 return Ok(found);
             }
@@ -117,19 +117,19 @@ impl Names {
         if order == Order::Files || !candidates::is_domain_name(host) {
             return Err(unknown());
         }
-        match self.from_dns(host).await {
+        match self.by_dns(host).await {
             Err(error) if order == Order::DnsFiles => {
-                Some(self.from_hosts(host)).filter(|found| !found.is_empty()).ok_or(error)
+                Some(self.by_hosts(host)).filter(|found| !found.is_empty()).ok_or(error)
             }
             result => result,
         }
     }
 
-    fn from_hosts(&self, host: &str) -> Vec<SocketAddr> {
+    fn by_hosts(&self, host: &str) -> Vec<SocketAddr> {
         sort::sorted(read(&self.files.hosts).map(|text| hosts::find(&text, host)).unwrap_or_default())
     }
 
-    async fn from_dns(&self, host: &str) -> Result<Vec<SocketAddr>, LookupError> {
+    async fn by_dns(&self, host: &str) -> Result<Vec<SocketAddr>, LookupError> {
         let mut conf = read(&self.files.resolv_conf).map(|text| ResolvConf::parse(&text)).unwrap_or_default();
         if conf.search.is_empty() {
             conf.search.extend(read(&self.files.hostname).and_then(|name| resolv_conf::domain_of(&name)));
