@@ -23,10 +23,11 @@ fn names_have_the_addresses_that_go_finds_by_the_same_questions() {
     let mut wrong = Vec::new();
     for case in CASES {
         let etc = files(case, &server);
+        let names: Vec<&str> = case.names.split(' ').collect();
         let before = server.questions().unwrap().len();
-        let theirs = lookup_by_go(etc.path(), case.names).unwrap();
+        let theirs = lookup_by_go(etc.path(), &names).unwrap();
         let between = server.questions().unwrap().len();
-        let ours = runtime.block_on(lookups(&etc, case.names));
+        let ours = runtime.block_on(lookups(&etc, &names));
         let asked = server.questions().unwrap();
         for their in theirs {
             let (own, wanted) = (shown(&ours[&their.name]), go_shown(&their));
@@ -64,6 +65,27 @@ fn names_have_the_addresses_that_go_finds_by_the_same_questions() {
     println!(
         "names: {compared} lookups as Go's, {different} of them different on purpose, {questions} questions as Go's"
     );
+}
+
+/// A part may have 63 characters, a name 253.
+#[test]
+fn names_and_their_parts_may_be_as_long_as_for_go() {
+    let server = NameServer::start("", &[]).unwrap();
+    let runtime = Runtime::new().unwrap();
+    let etc = Etc::new("", &format!("nameserver {}\nsearch one.test\n", server.addresses()[0]), "");
+    let label = |length: usize| "a".repeat(length);
+    let whole = |last: usize| [label(63), label(63), label(63), label(last)].join(".");
+    let names =
+        [label(63), label(64), whole(61), whole(62), whole(61) + ".", whole(62) + ".", whole(53), whole(52)];
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let theirs = lookup_by_go(etc.path(), &names).unwrap();
+    let asked = server.questions().unwrap();
+    let ours = runtime.block_on(lookups(&etc, &names));
+    for their in theirs {
+        assert_eq!(shown(&ours[&their.name]), go_shown(&their), "{}", their.name);
+    }
+    assert_eq!(counted(&server.questions().unwrap()[asked.len()..]), counted(&asked));
+    assert!(!asked.is_empty());
 }
 
 /// What can be reached comes first, and the files' order else.
