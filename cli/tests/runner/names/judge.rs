@@ -38,7 +38,7 @@ fn names_have_the_addresses_that_go_finds_by_the_same_questions() {
                     assert_eq!(own, Ok(expected.split(' ').map(str::to_owned).collect()), "{}", their.name);
                 }
                 None if own != wanted => {
-                    wrong.push(format!("{}: {}: {own:?}, Go {wanted:?}", case.what, their.name))
+                    wrong.push(format!("{}: {}: {own:?}, Go {wanted:?}", case.what, their.name));
                 }
                 None => {}
             }
