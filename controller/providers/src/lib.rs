@@ -16,7 +16,7 @@ pub mod aws;
 #[cfg(feature = "azure")]
 pub mod azure;
 mod duration;
-#[cfg(feature = "http")]
+#[cfg(feature = "egress")]
 pub mod egress;
 mod error;
 mod fake;
