@@ -140,3 +140,5 @@ wheel_part google google.txt google-python=python3
 wheel_part azure azure.txt azure-python=python3
 # Huawei's own SDK, of the version that sops has, which judges the fake of Huawei Cloud.
 go_part huawei huawei "-s -w" huawei-go=.
+# A name server with faults, and Go's own resolver, which judges ours.
+go_part dns dns "-s -w" dns-go=.

@@ -2,6 +2,8 @@
 
 pub(crate) mod api;
 #[cfg(feature = "cluster")]
+mod client;
+#[cfg(feature = "cluster")]
 mod cluster;
 mod controller;
 pub(crate) mod objects;

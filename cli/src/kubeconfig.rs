@@ -24,7 +24,11 @@ pub(crate) fn paths(flag: Option<&Path>) -> Result<Vec<PathBuf>, CommandError> {
     let listed = env::var_os("KUBECONFIG").filter(|list| !list.is_empty());
     let candidates: Vec<PathBuf> = match listed {
         Some(list) => env::split_paths(&list).collect(),
-        None => env::home_dir().map(|home| home.join(".kube").join("config")).into_iter().collect(),
+        // Not the home that the system knows for this user: client-go reads the variable alone.
+        None => {
+            let home = env::var_os("HOME").filter(|home| !home.is_empty());
+            home.map(|home| Path::new(&home).join(".kube").join("config")).into_iter().collect()
+        }
     };
     Ok(candidates.into_iter().filter(|path| !path.as_os_str().is_empty() && path.exists()).collect())
 }

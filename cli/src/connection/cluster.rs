@@ -19,6 +19,7 @@ use tokio::runtime::Runtime;
 
 use super::ConnectionFlags;
 use super::api::{self, Answer};
+use super::client::client;
 use crate::certificates::MAX_BYTES;
 use crate::error::CommandError;
 use crate::kubeconfig;
@@ -28,7 +29,7 @@ const NOT_CONFIGURED: &str = "invalid configuration: no configuration has been p
 
 /// A connection to one API server. Requests go one after another, and the runtime lives as long as it does.
 pub(crate) struct Api {
-    runtime: Option<Runtime>,
+    runtime: Runtime,
     client: Client,
     server: String,
     timeout: Duration,
@@ -43,7 +44,7 @@ impl Api {
         let (client, server) = runtime.block_on(async {
             tokio::time::timeout(timeout, connect(flags)).await.unwrap_or_else(|_| late())
         })?;
-        Ok(Self { runtime: Some(runtime), client, server, timeout })
+        Ok(Self { runtime, client, server, timeout })
     }
 
     /// Returns the URL of the API server.
@@ -53,8 +54,7 @@ impl Api {
 
     /// Sends a request, again after a while where the server asks for that.
     pub(crate) fn send(&self, request: &api::Request<'_>) -> Result<Answer, CommandError> {
-        let Some(runtime) = &self.runtime else { return Err(late(self.timeout)) };
-        runtime.block_on(async {
+        self.runtime.block_on(async {
             let mut tries = 0;
             loop {
                 let once = tokio::time::timeout(self.timeout, self.send_once(request));
@@ -108,15 +108,6 @@ impl Api {
     }
 }
 
-impl Drop for Api {
-    fn drop(&mut self) {
-        // A name lookup may hang in a thread; nobody waits for it.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 /// How often a request is sent again; client-go's figure.
 const MAX_RETRIES: usize = 10;
 /// Longest time to wait before that, in seconds, whatever the server asks for.
@@ -162,7 +153,7 @@ pub(crate) fn fetch_url(url: &str, timeout: Duration) -> Result<Vec<u8>, Command
             let mut config = Config::new(server.parse().map_err(|_| fail("this is not a URL"))?);
             config.default_retry = false;
             config.proxy_url = proxy_for(&uri);
-            let client = Client::try_from(config).map_err(|error| fail(&cause(&error)))?;
+            let client = client(config).map_err(|error| fail(&cause(&error)))?;
             let path = uri.path_and_query().map_or("/", |path| path.as_str());
             let response = get(&client, &server, path).await?;
             match next_location(&uri, &response) {
@@ -176,12 +167,8 @@ pub(crate) fn fetch_url(url: &str, timeout: Duration) -> Result<Vec<u8>, Command
 }
 
 fn run<T>(timeout: Duration, work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
-    let runtime = runtime()?;
-    let result = runtime
-        .block_on(async { tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| Err(late(timeout))) });
-    // A name lookup may hang in a thread; nobody waits for it.
-    runtime.shutdown_background();
-    result
+    runtime()?
+        .block_on(async { tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| Err(late(timeout))) })
 }
 
 /// Sends a GET. The path is made of names that may come from flags, so it may turn out to be no path.
@@ -242,7 +229,7 @@ async fn connect(flags: &ConnectionFlags) -> Result<(Client, String), CommandErr
     let mut config = config(flags).await?;
     config.default_retry = false;
     let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-    let client = Client::try_from(config)
+    let client = client(config)
         .map_err(|error| CommandError::connection(format!("connect to {server}: {}", cause(&error))))?;
     Ok((client, server))
 }

@@ -10,12 +10,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use nix::unistd::{User, getgrouplist, setgid, setgroups, setuid};
+use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 use sealops_formats::Plaintext;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::workplace::Workplace;
+use crate::accounts::{self, Account};
 use crate::error::CommandError;
 use crate::files::io_text;
 
@@ -207,24 +208,24 @@ fn signal_name(signal: i32) -> String {
 }
 
 /// Becomes another user for good: groups first, so that none of ours stays.
-fn become_user(name: &str) -> Result<User, CommandError> {
-    let unknown = || CommandError::input(format!("user: unknown user {name}"));
-    let user = User::from_name(name).ok().flatten().ok_or_else(unknown)?;
-    let c_name = std::ffi::CString::new(name).map_err(|_| unknown())?;
+fn become_user(name: &str) -> Result<Account, CommandError> {
+    let account =
+        accounts::by_name(name).ok_or_else(|| CommandError::input(format!("user: unknown user {name}")))?;
+    let groups: Vec<Gid> = accounts::groups(&account).into_iter().map(Gid::from_raw).collect();
     let switch = || -> nix::Result<()> {
-        setgroups(&getgrouplist(&c_name, user.gid)?)?;
-        setgid(user.gid)?;
-        setuid(user.uid)
+        setgroups(&groups)?;
+        setgid(Gid::from_raw(account.gid))?;
+        setuid(Uid::from_raw(account.uid))
     };
     switch().map_err(|error| {
         CommandError::input(format!("cannot become {name}: {}", error.desc().to_lowercase()))
             .hint("only root may take another user's identity")
     })?;
-    Ok(user)
+    Ok(account)
 }
 
-fn set_identity(command: &mut Command, user: Option<&User>) {
+fn set_identity(command: &mut Command, user: Option<&Account>) {
     if let Some(user) = user {
-        command.env("HOME", &user.dir).env("USER", &user.name).env("LOGNAME", &user.name);
+        command.env("HOME", &user.home).env("USER", &user.name).env("LOGNAME", &user.name);
     }
 }

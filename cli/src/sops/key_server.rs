@@ -1,7 +1,7 @@
 //! `keyservice`: the keys that this machine can use, for SOPS on another one.
 
 use std::io::{self, BufRead, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 use sealops_crypto::sops::{KeyKind, KeyPart, KeyPolicy, MasterKey};
 use sealops_providers::key_service::{Consent, Listener, serve};
-use sealops_providers::{BoxFuture, KeyService, ProviderError, ProviderErrorKind};
+use sealops_providers::{BoxFuture, KeyService, ProviderError, ProviderErrorKind, names};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
@@ -119,8 +119,11 @@ impl Bound {
     fn tcp(serving: &Serving) -> io::Result<Self> {
         // As in Go, no host is every address of this machine.
         let everywhere = serving.address.strip_prefix(':').map(|port| format!("[::]:{port}"));
-        let addresses: Vec<SocketAddr> =
-            everywhere.as_deref().unwrap_or(&serving.address).to_socket_addrs()?.collect();
+        let (host, port) = names::split(everywhere.as_deref().unwrap_or(&serving.address))?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let mut addresses = runtime.block_on(names::lookup(host, port))?;
+        // Of a name with both, Go listens at the IPv4 address.
+        addresses.sort_by_key(SocketAddr::is_ipv6);
         if addresses.iter().map(SocketAddr::ip).any(|ip: IpAddr| !ip.is_loopback()) {
             let text =
                 "the key service has neither encryption nor a login: whoever reaches it can use the keys";

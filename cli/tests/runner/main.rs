@@ -15,6 +15,7 @@ mod kubeseal;
 mod kubeseal_table;
 mod live;
 mod many_manifests;
+mod names;
 mod oracle;
 mod render_stores;
 mod resealing;

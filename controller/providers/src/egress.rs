@@ -3,14 +3,18 @@
 
 use std::fmt;
 use std::future::Future;
+#[cfg(feature = "webhook")]
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use hyper_util::client::legacy::connect::dns::Name;
+#[cfg(feature = "webhook")]
+use tokio::net::TcpStream;
 use tower_service::Service;
 
-use crate::{Egress, ProviderErrorKind};
+use crate::{Egress, ProviderErrorKind, names};
 
 /// Instance metadata of AWS over IPv6: a unique local address, and credentials behind it.
 const AWS_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
@@ -77,17 +81,16 @@ fn is_link_local(address: IpAddr) -> bool {
     }
 }
 
-/// Looks names up, and leaves out what the policy does not allow.
-#[derive(Clone)]
+/// Looks names up ([`names::lookup`]), and leaves out what the policy does not allow.
+#[derive(Debug, Clone)]
 pub struct Resolver {
-    inner: GaiResolver,
     egress: Egress,
 }
 
 impl Resolver {
-    /// Makes a resolver over the system's.
+    /// Makes a resolver for this policy.
     pub fn new(egress: Egress) -> Self {
-        Self { inner: GaiResolver::new(), egress }
+        Self { egress }
     }
 }
 
@@ -98,24 +101,42 @@ impl Service<Name> for Resolver {
     type Error = Failure;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Failure>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(context).map_err(Into::into)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let (host, egress) = (name.to_string(), self.egress);
-        let found = self.inner.call(name);
-        Box::pin(async move { filtered(egress, &host, found.await?).map_err(Into::into) })
+        let egress = self.egress;
+        Box::pin(async move {
+            // The port is that of the URL, which the connector knows.
+            let found = names::lookup(name.as_str(), 0).await?;
+            Ok(filtered(egress, name.as_str(), found)?)
+        })
     }
+}
+
+/// Connects to a host that the policy allows.
+///
+/// # Errors
+/// As [`names::connect`]; [`refusal`] tells a refusal from the rest.
+#[cfg(feature = "webhook")]
+pub(crate) async fn connect(egress: Egress, host: &str, port: u16) -> io::Result<TcpStream> {
+    let found = filtered(egress, host, names::lookup(host, port).await?).map_err(io::Error::other)?;
+    TcpStream::connect(found.as_slice()).await
+}
+
+/// Returns what an error of [`connect`] says, if it is a refusal.
+#[cfg(feature = "webhook")]
+pub(crate) fn refusal(error: &io::Error) -> Option<String> {
+    error.get_ref()?.downcast_ref::<Refused>().map(ToString::to_string)
 }
 
 /// One address that is not allowed spoils the name: nobody has it there by mistake.
 fn filtered(
     egress: Egress,
     host: &str,
-    found: impl Iterator<Item = SocketAddr>,
+    found: Vec<SocketAddr>,
 ) -> Result<std::vec::IntoIter<SocketAddr>, Refused> {
-    let found: Vec<SocketAddr> = found.collect();
     match found.iter().find(|address| !allows(egress, address.ip())) {
         Some(refused) => Err(Refused { host: host.to_owned(), address: refused.ip() }),
         None => Ok(found.into_iter()),
@@ -164,9 +185,9 @@ mod tests {
     fn a_name_with_one_such_address_is_refused() {
         let address = |text: &str| SocketAddr::new(text.parse().unwrap(), 80);
         let both = [address("8.8.8.8"), address("169.254.169.254")];
-        let refused = filtered(Egress::NoLinkLocal, "rebind.example", both.into_iter()).unwrap_err();
+        let refused = filtered(Egress::NoLinkLocal, "rebind.example", both.to_vec()).unwrap_err();
         assert!(refused.to_string().contains("169.254.169.254"), "{refused}");
-        assert_eq!(filtered(Egress::Open, "rebind.example", both.into_iter()).unwrap().len(), 2);
+        assert_eq!(filtered(Egress::Open, "rebind.example", both.to_vec()).unwrap().len(), 2);
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ pub mod aws;
 #[cfg(feature = "azure")]
 pub mod azure;
 mod duration;
-#[cfg(feature = "http")]
+#[cfg(feature = "egress")]
 pub mod egress;
 mod error;
 mod fake;
@@ -35,6 +35,8 @@ pub mod key_service;
 mod kubernetes;
 #[cfg(feature = "local-keys")]
 pub mod local;
+#[cfg(feature = "names")]
+pub mod names;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod reach;

@@ -1,11 +1,13 @@
 //! Credentials that AWS gives to a container or a machine: ours finds them where the real sops does.
 
+use std::process::Command;
 use std::time::Duration;
 
-use sealops_testenv::{AwsCredentials, LinkLocal};
+use sealops_testenv::{AwsCredentials, LinkLocal, NameServer, with_etc};
 
 use super::kms::Cloud;
 use super::world::{Outcome, Side, World, finish};
+use crate::names::Etc;
 
 const SIDES: [Side; 2] = [Side::Theirs, Side::Ours];
 
@@ -27,7 +29,15 @@ impl Case {
 
     /// Decrypts; returns what came of it and whom that asked for credentials.
     fn decrypt(&self, side: Side, variables: &[(&str, &str)]) -> (Outcome, Vec<String>) {
-        let mut command = self.world.command(side);
+        self.decrypt_by(self.world.command(side), side, variables)
+    }
+
+    fn decrypt_by(
+        &self,
+        mut command: Command,
+        side: Side,
+        variables: &[(&str, &str)],
+    ) -> (Outcome, Vec<String>) {
         command
             .args(["decrypt", "a.yaml"])
             .env("AWS_ENDPOINT_URL", self.cloud.recorder.url())
@@ -120,4 +130,36 @@ fn machines_log_in() {
     drop(machine);
     let elsewhere = format!("http://{}", case.aws.address());
     case.opens(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &elsewhere)], AwsCredentials::MACHINE);
+}
+
+/// It has to be this machine's, whatever it is called.
+#[test]
+fn the_server_of_a_container_may_have_a_name() {
+    let case = Case::new();
+    let server = NameServer::start("creds.test A 127.0.0.1\nfar.test A 192.0.2.1\n", &[]).unwrap();
+    let etc = Etc::new("", &format!("nameserver {}\n", server.addresses()[0]), "");
+    let token = ("AWS_CONTAINER_AUTHORIZATION_TOKEN", AwsCredentials::AUTHORIZATION);
+    let port = case.aws.address().port();
+    for side in SIDES {
+        let decrypt = |host: &str| {
+            let mut command = with_etc(side.program(), etc.path());
+            case.world.environment(&mut command);
+            let full = format!("http://{host}:{port}{}", AwsCredentials::PATH);
+            let full = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", full.as_str());
+            case.decrypt_by(command, side, &[full, token, ("AWS_EC2_METADATA_DISABLED", "true")])
+        };
+        let (outcome, calls) = decrypt("creds.test");
+        assert_eq!(
+            (outcome.code, calls),
+            (0, vec!["GET /v2/credentials/one 200".to_owned()]),
+            "{side:?} {}",
+            outcome.err
+        );
+        for host in ["far.test", "nowhere.test"] {
+            let (outcome, calls) = decrypt(host);
+            assert_eq!((outcome.code, calls), (128, vec![]), "{side:?} {host} {}", outcome.err);
+        }
+    }
+    let asked = server.questions().unwrap();
+    assert!(asked.iter().filter(|question| question.contains(" creds.test. ")).count() <= 8, "{asked:?}");
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_config::identity::IdentityCache;
-use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -19,7 +18,7 @@ use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProt
 use sealops_formats::Plaintext;
 
 use super::mfa::{Devices, MfaSessions};
-use super::{error, mfa};
+use super::{chain, error, mfa};
 
 /// Longest time for a login: instance metadata that is not there, roles one after the other.
 pub(super) const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -133,12 +132,17 @@ async fn load_all(
                 .with_http_client(client.clone())
                 .with_sleep_impl(TokioSleep::new())
                 .with_region(Some(region));
-            loader = loader.profile_name(name).credentials_provider(of_profile(name, &settings));
+            loader = loader.profile_name(name).credentials_provider(chain::of_profile(name, &settings));
         }
         Base::Keys(keys) => loader = loader.credentials_provider(keys.clone()),
         Base::WebIdentity { .. } => loader = loader.no_credentials(),
     }
-    let (mut config, devices) = mfa::with_devices(loader.load().await, base, sessions).await;
+    let mut config = loader.load().await;
+    if matches!(base, Base::Environment) {
+        let credentials = chain::of_environment(&config);
+        config = with_credentials(config, credentials);
+    }
+    let (mut config, devices) = mfa::with_devices(config, base, sessions).await;
     let sts = |config: &SdkConfig| {
         let mut builder = aws_sdk_sts::config::Builder::from(config);
         builder.set_endpoint_url(
@@ -156,11 +160,6 @@ async fn load_all(
         config = with_credentials(config, credentials);
     }
     (config, devices)
-}
-
-/// The credentials of a profile, as the SDK understands it.
-pub(super) fn of_profile(name: &str, settings: &ProviderConfig) -> ProfileFileCredentialsProvider {
-    ProfileFileCredentialsProvider::builder().profile_name(name).configure(settings).build()
 }
 
 /// Puts credentials in place of those that there are.

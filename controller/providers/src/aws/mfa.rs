@@ -12,7 +12,6 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
-use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
@@ -23,8 +22,8 @@ use sealops_formats::Plaintext;
 use tokio::sync::oneshot;
 
 use super::auth::{self, Base};
-use super::error;
 use super::profile::{self, Origin, ProfileRole};
+use super::{chain, error};
 use crate::ProviderErrorKind;
 
 /// A session that ends so soon is opened anew before a call.
@@ -231,13 +230,11 @@ fn origin(config: &SdkConfig, origin: &Origin) -> Option<SharedCredentialsProvid
         None => settings,
     };
     Some(match origin {
-        Origin::Profile(name) => SharedCredentialsProvider::new(auth::of_profile(name, &settings)),
+        Origin::Profile(name) => SharedCredentialsProvider::new(chain::of_profile(name, &settings)),
         Origin::Keys(keys) => SharedCredentialsProvider::new(keys.clone()),
         Origin::Named(name) => match name.to_ascii_lowercase().as_str() {
             "environment" => SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()),
-            "ecscontainer" => {
-                SharedCredentialsProvider::new(EcsCredentialsProvider::builder().configure(&settings).build())
-            }
+            "ecscontainer" => SharedCredentialsProvider::new(chain::of_container(&settings)),
             "ec2instancemetadata" => SharedCredentialsProvider::new(
                 ImdsCredentialsProvider::builder().configure(&settings).build(),
             ),

@@ -16,6 +16,7 @@
 
 mod api;
 mod auth;
+mod chain;
 mod connect;
 mod error;
 mod generate;

@@ -15,9 +15,9 @@ use aws_sigv4::sign::v4;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use sealops_formats::{Plaintext, percent};
 
-use super::auth::{Base, is_region};
+use super::auth::{self, Base, is_region};
 use super::mfa::{self, MfaSessions};
-use super::{error, http_client};
+use super::{chain, error, http_client};
 use crate::http::{HttpClient, Request, sensitive, upload_times};
 use crate::retry::{self, Policy, retry_after};
 use crate::{ProviderError, ProviderErrorKind};
@@ -77,11 +77,13 @@ impl S3 {
     }
 
     async fn load(&self) -> SdkConfig {
-        aws_config::defaults(BehaviorVersion::latest())
+        let config = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http_client::shared(self.http.clone()))
             .sleep_impl(TokioSleep::new())
             .load()
-            .await
+            .await;
+        let credentials = chain::of_environment(&config);
+        auth::with_credentials(config, credentials)
     }
 
     fn place(&self, config: &SdkConfig) -> Result<Place, ProviderErrorKind> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use sealops_crypto::sops::{KeyPart, MasterKey};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tonic::client::Grpc;
 use tonic::codegen::http::Uri;
@@ -23,7 +23,7 @@ use super::message::{
     DECRYPT, DecryptRequest, DecryptResponse, ENCRYPT, EncryptRequest, EncryptResponse, Key,
     MAX_MESSAGE_BYTES,
 };
-use crate::{BoxFuture, ProviderError, ProviderErrorKind};
+use crate::{BoxFuture, ProviderError, ProviderErrorKind, names};
 
 /// Longest text of a key service that is quoted, in characters.
 const MAX_QUOTED: usize = 300;
@@ -212,7 +212,8 @@ impl Service<Uri> for Connector {
 async fn connect(address: &Address) -> io::Result<Box<dyn Stream>> {
     Ok(match address {
         Address::Tcp(host) => {
-            let stream = TcpStream::connect(host).await?;
+            let (name, port) = names::split(host)?;
+            let stream = names::connect(name, port).await?;
             stream.set_nodelay(true)?;
             Box::new(stream)
         }

@@ -16,6 +16,7 @@ use tokio_postgres::{Client, Config, Error};
 
 use super::settings::{Address, Mode, Settings};
 use super::tls::Connector;
+use crate::names;
 
 /// Longest time until a server has let us in, unless `connect_timeout` says another.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -102,7 +103,7 @@ async fn open(settings: &Settings) -> Result<Database, String> {
     if !settings.options.is_empty() {
         config.options(&settings.options);
     }
-    let unreachable = |error: io::Error| format!("cannot reach the server: {}", error.kind());
+    let unreachable = |error: io::Error| format!("cannot reach the server: {}", names::reason(&error));
     match &settings.address {
         Address::Folder(folder) => {
             let path = folder.join(format!(".s.PGSQL.{}", settings.port));
@@ -118,7 +119,7 @@ async fn open(settings: &Settings) -> Result<Database, String> {
             };
             let stream = match address {
                 Some(address) => TcpStream::connect((*address, settings.port)).await,
-                None => TcpStream::connect((host.as_str(), settings.port)).await,
+                None => names::connect(host, settings.port).await,
             };
             let stream = stream.map_err(unreachable)?;
             let _ = stream.set_nodelay(true);

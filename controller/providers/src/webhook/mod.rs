@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use sealops_crds::secret_store::{Provider, WebhookProvider};
 use sealops_formats::Plaintext;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::authorities::authorities;
@@ -23,7 +22,7 @@ use crate::retry::retry_after;
 use crate::{
     BoxFuture, ConnectContext, Dialect, Egress, PropertyRule, ProviderError, ProviderErrorKind, PushTarget,
     Reach, RemoteKey, RemoteSecret, RemoteValue, Render, SecretsReader, SecretsWriter, Selector, StoreCheck,
-    StoreConnection, Validation, ValueRule, egress,
+    StoreConnection, Validation, ValueRule, egress, names,
 };
 
 use jsonpath::{Path, PathError};
@@ -284,9 +283,12 @@ impl StoreCheck for WebhookStore {
                 failed(ProviderErrorKind::Unavailable(format!("cannot reach {host}:{port}: {text}")))
             };
             let name = host.trim_start_matches('[').trim_end_matches(']');
-            match timeout(CHECK_TIMEOUT.min(self.timeout), TcpStream::connect((name, port))).await {
+            match timeout(CHECK_TIMEOUT.min(self.timeout), egress::connect(self.egress, name, port)).await {
                 Ok(Ok(_)) => Ok(Validation::Ready),
-                Ok(Err(error)) => Err(unreachable(error.kind().to_string())),
+                Ok(Err(error)) => match egress::refusal(&error) {
+                    Some(refusal) => Err(failed(ProviderErrorKind::Forbidden(refusal))),
+                    None => Err(unreachable(names::reason(&error))),
+                },
                 Err(_) => Err(unreachable("no answer in time".to_owned())),
             }
         })
