@@ -151,7 +151,6 @@ pub(crate) fn fetch_url(url: &str, timeout: Duration) -> Result<Vec<u8>, Command
             let authority = uri.authority().ok_or_else(|| fail("this is not a URL"))?;
             let server = format!("{}://{authority}", uri.scheme_str().unwrap_or("http"));
             let mut config = Config::new(server.parse().map_err(|_| fail("this is not a URL"))?);
-            config.default_retry = false;
             config.proxy_url = proxy_for(&uri);
             let client = client(config).map_err(|error| fail(&cause(&error)))?;
             let path = uri.path_and_query().map_or("/", |path| path.as_str());
@@ -226,8 +225,7 @@ fn proxy_for(uri: &Uri) -> Option<Uri> {
 }
 
 async fn connect(flags: &ConnectionFlags) -> Result<(Client, String), CommandError> {
-    let mut config = config(flags).await?;
-    config.default_retry = false;
+    let config = config(flags).await?;
     let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
     let client = client(config)
         .map_err(|error| CommandError::connection(format!("connect to {server}: {}", cause(&error))))?;
