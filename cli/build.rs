@@ -3,8 +3,8 @@
 //!
 //! - Without shared libraries, where their archives are installed: there is nothing to load, and no C library that has to be
 //!   there, as in containers. kubeseal and sops are built the same way. What glibc cannot do in such a program is to ask the
-//!   name service, whose plug-ins belong to another libc: hosts are resolved by `sealops_providers::names`, and nobody's
-//!   home is looked up.
+//!   name service, whose plug-ins belong to another libc: hosts are looked up by `sealops_providers::names`, and users
+//!   by `accounts`.
 //! - At a fixed address: a position-independent executable has its tables of pointers rewritten at every start. Stack and
 //!   heap stay at random addresses.
 //! - Releases with the functions of short calls side by side, in the order of `start-order.txt`: the kernel maps code in
@@ -56,8 +56,8 @@ fn archive(library: &str) -> Option<String> {
 }
 
 /// Writes a linker's script that puts the functions of the list before all others. A line has a crate, which rustc's object
-/// files have in their names, and the pattern of a symbol; or it is an archive's member, `ARCHIVE:MEMBER`. One that names nothing is no error: the list grows old with the
-/// code, and costs time then, nothing else.
+/// files have in their names, and the pattern of a symbol; or it is an archive's member, `ARCHIVE:MEMBER`. One that names
+/// nothing is no error: the list grows old with the code, and costs time then, nothing else.
 fn order(script: &Path) {
     const LIST: &str = "start-order.txt";
     println!("cargo::rerun-if-changed={LIST}");
